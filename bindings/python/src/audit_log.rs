@@ -112,6 +112,15 @@ impl AuditLog {
     }
 }
 
+impl Drop for AuditLog {
+    fn drop(&mut self) {
+        if self.is_foreign() {
+            // Ending the log waits for its thread, which a forked child does not have.
+            std::mem::forget(Arc::clone(&self.recorder));
+        }
+    }
+}
+
 fn failure(error: &LogError) -> PyErr {
     failure_as(error, &chain(error))
 }

@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
+use crate::fork_gate;
+
 /// Locks `mutex`, also after a thread panicked while it held the lock: only for data that is whole at
 /// any time.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -87,6 +89,14 @@ impl Wake for LoopWaker {
 static WAKING: Mutex<Option<(u32, Sender<LoopFuture>)>> = Mutex::new(None);
 
 fn resolve_soon(waiting: LoopFuture) {
+    let Some(unsent) = fork_gate::hold(|| send_to_thread(waiting)) else { return };
+    // Without a thread, the caller's thread has to do it.
+    call_all(vec![unsent]);
+}
+
+/// Hands `waiting` to the waking thread, and starts that first if need be. Returns `waiting` if no
+/// thread can be started.
+fn send_to_thread(waiting: LoopFuture) -> Option<LoopFuture> {
     let mut waking = lock(&WAKING);
     let process = std::process::id();
     let mut left = Some(waiting);
@@ -96,7 +106,7 @@ fn resolve_soon(waiting: LoopFuture) {
     {
         left = queue.send(waiting).err().map(|unsent| unsent.0);
     }
-    let Some(waiting) = left else { return };
+    let waiting = left?;
     let (queue, queued) = channel();
     let started = thread::Builder::new().name("mcpid-wake".to_owned()).spawn(|| wake_all(queued));
     match started {
@@ -104,12 +114,9 @@ fn resolve_soon(waiting: LoopFuture) {
             // The thread was just started, so it receives.
             let _ = queue.send(waiting);
             *waking = Some((process, queue));
+            None
         }
-        Err(_) => {
-            // Without a thread, the caller's thread has to do it.
-            drop(waking);
-            call_all(vec![waiting]);
-        }
+        Err(_) => Some(waiting),
     }
 }
 

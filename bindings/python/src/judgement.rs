@@ -28,6 +28,7 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::body_pipe::{BodyPipe, PipedBody};
 use crate::fields::{RefusalParts, answer_fields, bytes_of, refusal_parts};
+use crate::fork_gate;
 use crate::future::{LoopFuture, LoopWaker, lock};
 use crate::mcp_identity::MCPIdentity;
 use crate::protocol_store::ClaimExchange;
@@ -173,7 +174,7 @@ impl From<PassedRequest<PipedBody>> for PassedProgress {
 impl Judgement {
     /// Goes on, and returns the state.
     pub(crate) fn poll(&self, py: Python<'_>) -> PyResult<u8> {
-        py.detach(|| self.advance()).map_err(PyRuntimeError::new_err)
+        fork_gate::detach(py, || self.advance()).map_err(PyRuntimeError::new_err)
     }
 
     /// Takes a message of `receive`, goes on, and returns the state.

@@ -7,6 +7,7 @@
 //!   body, `fields` and `scope` its header fields, `mcp_identity` the verdict, and `future` wakes the event loop.
 //!   `policy`, `trust_watch` and `audit_log` are settings.
 //! - `errors`: the exceptions, and which error becomes which exception.
+//! - `fork_gate`: makes a fork wait for work that holds locks.
 //! - `keys`: signing keys, public keys, keyfiles and ssh-agents. `key_source` finds a key by its reference.
 //! - `request`: requests as Python programs hold them.
 //! - `sign`: makes signatures.
@@ -22,6 +23,7 @@ mod audit_log;
 mod body_pipe;
 mod errors;
 mod fields;
+mod fork_gate;
 mod future;
 mod judgement;
 mod key_source;
@@ -50,5 +52,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     store::add(module)?;
     asgi::add(module)?;
     future::stop_at_exit(module)?;
+    fork_gate::register(module)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }

@@ -20,6 +20,7 @@ use pyo3::types::{PyString, PyType};
 use rand::rngs::SysRng;
 
 use crate::errors::shown_path;
+use crate::fork_gate;
 use crate::future::lock;
 use crate::one_process::{another_worker, several_workers};
 use crate::policy::{KeywordSyntax, setting_error};
@@ -164,10 +165,12 @@ impl NonceStore {
         }
         let warnings = Arc::clone(&self.warnings);
         let mut options = self.options().on_warning(move |warning| {
-            let mut list = lock(&warnings);
-            if !list.contains(&warning) {
-                list.push(warning);
-            }
+            fork_gate::hold(|| {
+                let mut list = lock(&warnings);
+                if !list.contains(&warning) {
+                    list.push(warning);
+                }
+            });
         });
         if let StoreUrl::Redis(servers) = &self.url
             && let Some(password) =
@@ -258,7 +261,7 @@ pub(crate) fn open_for(
     }
     let retention = settings.retention();
     // Redis servers answer within two seconds, if they answer.
-    let store = py.detach(|| handle.attach(retention, dev))?;
+    let store = fork_gate::detach(py, || handle.attach(retention, dev))?;
     Ok(OpenStore { store, warnings: Arc::clone(&handle.warnings) })
 }
 

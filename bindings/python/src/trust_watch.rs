@@ -19,6 +19,7 @@ use mcpid::verify::ReplayCheck;
 use pyo3::prelude::*;
 
 use crate::errors::shown_path;
+use crate::fork_gate;
 use crate::future::lock;
 use crate::settings::{Trust, VerifierSettings};
 
@@ -164,7 +165,7 @@ impl TrustWatch {
                 let keys = registry.len();
                 let settings = self.settings.with_registry(Arc::new(registry));
                 let verifier = settings.verifier(Arc::new(SystemClock), self.replay.clone());
-                match self.handle.replace(verifier) {
+                match fork_gate::hold(|| self.handle.replace(verifier)) {
                     Ok(()) => format!("read again: {keys} trusted"),
                     Err(error) => chain(&error),
                 }

@@ -17,6 +17,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::errors::{Refused, value_error};
+use crate::fork_gate;
 use crate::request::Judged;
 use crate::settings::{RuleChanges, Trust, VerifierSettings};
 use crate::store;
@@ -83,10 +84,15 @@ impl Verifier {
     /// Judges a request, and returns what was proven. Blocks until the nonce store has answered.
     fn verify(&self, py: Python<'_>, request: &Bound<'_, PyAny>) -> PyResult<Verified> {
         let Judged { head, body } = Judged::of(request)?;
-        let judged = py.detach(move || {
+        let verify = move || {
             let judged = self.verifier.verify_blocking(&head, &body);
             judged.map_err(|error| Refused::of(&error))
-        });
+        };
+        let judged = match self.verifier.replay() {
+            ReplayCheck::WithinRun(_) => fork_gate::detach(py, verify),
+            // A fork does not wait for the answer of a store, which refuses forked children.
+            _ => py.detach(verify),
+        };
         judged.map(|verified| Verified { verified }).map_err(|refused| refused.exception(py))
     }
 

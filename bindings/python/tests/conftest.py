@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -116,6 +117,30 @@ def signing_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[st
     public = ["openssl", "pkey", "-in", "key.pem", "-pubout", "-out", "public.pem"]
     subprocess.run(public, check=True)
     return f"exec:{sys.executable} sign.py key.pem", tmp_path / "public.pem"
+
+
+SOFTHSM = [
+    Path("/usr/lib/softhsm/libsofthsm2.so"),
+    Path("/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"),
+]
+
+
+@pytest.fixture
+def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URI of an Ed25519 key in a token of SoftHSM, whose PIN is 1234."""
+    module = next((path for path in SOFTHSM if path.exists()), None)
+    if not module or not shutil.which("pkcs11-tool"):
+        pytest.skip("there is no SoftHSM (softhsm2) and pkcs11-tool (opensc)")
+    (tmp_path / "tokens").mkdir()
+    (tmp_path / "softhsm.conf").write_text(f"directories.tokendir = {tmp_path / 'tokens'}\n")
+    monkeypatch.setenv("SOFTHSM2_CONF", str(tmp_path / "softhsm.conf"))
+    monkeypatch.setenv("MCPID_PKCS11_MODULE", str(module))
+    init = "softhsm2-util --init-token --free --label logs --pin 1234 --so-pin 56789012"
+    subprocess.run(init.split(), check=True, capture_output=True)
+    make = f"pkcs11-tool --module {module} --token-label logs --login --pin 1234 --keypairgen"
+    make += " --key-type EC:edwards25519 --id 01 --label audit"
+    subprocess.run(make.split(), check=True, capture_output=True)
+    return "pkcs11:object=audit"
 
 
 @pytest.fixture

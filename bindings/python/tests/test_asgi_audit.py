@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +12,6 @@ from asgi_harness import Wire, ask, guarded
 from mcpid_attest import PublicKey, SigningKey
 
 pytestmark = pytest.mark.filterwarnings("ignore:dev=True:RuntimeWarning")
-SOFTHSM = [
-    Path("/usr/lib/softhsm/libsofthsm2.so"),
-    Path("/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"),
-]
 
 
 def initialized(program, folder, *flags):
@@ -114,21 +109,40 @@ def test_a_sealed_keyfile_signs_the_log(key, program, tmp_path):
     assert records(program, key, folder, log_key, tmp_path / "plain.json") == 2
 
 
-def test_a_key_in_a_token_signs_the_log(key, program, tmp_path, monkeypatch):
-    module = next((path for path in SOFTHSM if path.exists()), None)
-    if not module or not shutil.which("pkcs11-tool"):
-        pytest.skip("there is no SoftHSM (softhsm2) and pkcs11-tool (opensc)")
-    (tmp_path / "tokens").mkdir()
-    (tmp_path / "softhsm.conf").write_text(f"directories.tokendir = {tmp_path / 'tokens'}\n")
-    monkeypatch.setenv("SOFTHSM2_CONF", str(tmp_path / "softhsm.conf"))
-    monkeypatch.setenv("MCPID_PKCS11_MODULE", str(module))
-    init = "softhsm2-util --init-token --free --label logs --pin 1234 --so-pin 56789012"
-    subprocess.run(init.split(), check=True, capture_output=True)
-    make = f"pkcs11-tool --module {module} --token-label logs --login --pin 1234 --keypairgen"
-    make += " --key-type EC:edwards25519 --id 01 --label audit"
-    subprocess.run(make.split(), check=True, capture_output=True)
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix forks")
+def test_a_forked_child_records_nothing_and_ends_at_once(program, tmp_path):
+    folder = tmp_path / "log"
+    initialized(program, folder)
+    script = f"""
+import os, sys, time
+sys.path.insert(0, {os.path.dirname(__file__)!r})
+from asgi_harness import *
+app = guarded(SigningKey.generate(), audit={str(folder)!r})
+begun, child = time.monotonic(), os.fork()
+if child == 0:
+    try:
+        ask(app, Wire())
+    except RuntimeError as error:
+        assert "opened before a fork" in str(error)
+        sys.exit(7)
+    sys.exit(1)
+_, status = os.waitpid(child, 0)
+print(os.waitstatus_to_exitcode(status), time.monotonic() - begun)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script], check=True, capture_output=True, text=True
+    )
+    code, seconds = done.stdout.split()
+    # The end of a log waits for its thread for up to five seconds.
+    assert code == "7" and float(seconds) < 4, done
+    verify = [program, "audit", "verify", "--audit", folder, "--json"]
+    checked = subprocess.run(verify, capture_output=True, text=True)
+    assert json.loads(checked.stdout)["requests"] == 0, checked
+
+
+def test_a_key_in_a_token_signs_the_log(key, program, tmp_path, token):
     (tmp_path / "pin").write_text("1234")
-    folder, uri = tmp_path / "log", "pkcs11:object=audit"
+    folder, uri = tmp_path / "log", token
     pin = ["--audit-passphrase-file", tmp_path / "pin"]
     log_key = initialized(program, folder, "--audit-key", uri, *pin)
     with pytest.raises(ValueError, match="audit_key: it needs a passphrase or PIN"):

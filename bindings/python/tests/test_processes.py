@@ -3,14 +3,25 @@
 import contextlib
 import multiprocessing
 import os
+import signal
+import socket
 import subprocess
 import sys
 import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from asgi_harness import ORIGIN, Wire, ask, echo, guarded
+from asgi_harness import ORIGIN, URL, Wire, ask, echo, guarded
 
-from mcpid_attest import InMemoryNonceStore, MCPIdentityMiddleware, NonceStore, Verifier
+from mcpid_attest import (
+    InMemoryNonceStore,
+    MCPIdentityMiddleware,
+    NonceStore,
+    Request,
+    SigningKey,
+    Verifier,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:dev=True:RuntimeWarning")
 
@@ -102,6 +113,85 @@ def test_a_key_signs_on_both_sides_of_a_fork(key):
     os.waitpid(child, 0)
     app = guarded(key)
     assert [ask(app, wire).status for wire in ours + theirs] == [200] * 7
+
+
+def end_of_child(run):
+    """Runs ``run`` in a forked child, and returns the child's exit code: 0 if it returned true."""
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.alarm(120)
+            os._exit(0 if run() else 1)
+        finally:
+            os._exit(2)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix forks")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_waits_for_a_store_that_is_being_opened(key):
+    """Otherwise the store would stay locked in the child for ever."""
+
+    def is_unavailable():
+        with pytest.raises(ConnectionError):
+            guarded(key, nonce_store=store)
+        return True
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        store = NonceStore.open(f"redis://127.0.0.1:{server.getsockname()[1]}")
+        threads = ThreadPoolExecutor(1)
+        opening = threads.submit(is_unavailable)
+        connection, _ = server.accept()
+        connection.recv(1)
+    # Nothing listens any more, so that the child gets its answer at once.
+    silent = threading.Timer(0.5, connection.close)
+    silent.start()
+    assert end_of_child(is_unavailable) == 0
+    assert opening.result()
+    threads.shutdown()
+    silent.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix forks")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_threads_that_judge_and_a_forking_thread_do_not_wait_for_ever(key):
+    app, verifier = guarded(key), Verifier(trust=key.public_key, origin=ORIGIN)
+    ended = threading.Event()
+
+    def judge(expected):
+        wire = Wire().signed(key)
+        headers = {name.decode(): value.decode() for name, value in wire.headers}
+        verifier.verify(Request(method="POST", target=URL, headers=headers, body=wire.body))
+        return ask(app, wire).status == expected
+
+    def judge_until_ended():
+        while not ended.is_set():
+            assert judge(200)
+
+    with ThreadPoolExecutor(3) as threads:
+        judging = [threads.submit(judge_until_ended) for _ in range(3)]
+        try:
+            # The store is the parent's.
+            assert {end_of_child(lambda: judge(503)) for _ in range(50)} == {0}
+        finally:
+            ended.set()
+        for judged in judging:
+            judged.result()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix forks")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_key_in_a_token_is_refused_in_a_forked_child(token):
+    """PKCS #11 2.40 section 5.4: a child has to call C_Initialize itself."""
+    key = SigningKey.load(token, passphrase="1234")
+
+    def is_refused():
+        with pytest.raises(ValueError, match="loaded before a fork: load the key in each process"):
+            Wire().signed(key)
+        return True
+
+    assert end_of_child(is_refused) == 0
+    Wire().signed(key)
 
 
 def test_a_memory_store_is_for_one_process(key, monkeypatch):
