@@ -27,7 +27,9 @@ pub(super) struct EntryBatch {
 }
 
 impl EntryBatch {
-    pub(super) fn new(state: &LogState) -> Self {
+    /// Begins a batch after `state`. The memory of `lines` is used again.
+    pub(super) fn new(state: &LogState, mut lines: Vec<u8>) -> Self {
+        lines.clear();
         EntryBatch {
             frontier: state.frontier.clone(),
             time: state.time,
@@ -35,7 +37,7 @@ impl EntryBatch {
             rules: state.rules.clone(),
             first_time: None,
             stamp: (state.time, state.time.to_string()),
-            lines: Vec::with_capacity(64 * 1024),
+            lines,
             hashes: Vec::with_capacity(256),
         }
     }

@@ -5,7 +5,7 @@
 //! pipe would block, writing through a link would change a file elsewhere, and a huge sparse file
 //! would fill the memory.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, FileType, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
 use std::path::Path;
 use std::thread;
@@ -150,21 +150,45 @@ pub(super) fn sync_folder(path: &Path) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Returns the length of the open `file` if `path` still names this file, and `None` if another
-/// file is at `path`.
-///
-/// # Errors
-/// The error of the operating system.
-pub(super) fn is_same(file: &File, path: &Path) -> io::Result<Option<u64>> {
-    let (open, named) = (file.metadata()?, fs::symlink_metadata(path)?);
+/// Identifies a file or folder as long as it stays open.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileId {
+    kind: FileType,
+    /// The numbers of the device and of the inode. No other file gets them while this one is open.
     #[cfg(unix)]
-    {
+    inode: (u64, u64),
+}
+
+impl FileId {
+    /// Identifies the open `file`.
+    ///
+    /// # Errors
+    /// The error of the operating system.
+    pub(super) fn of(file: &File) -> io::Result<Self> {
+        Ok(FileId::from(&file.metadata()?))
+    }
+
+    /// Returns the length of the open file if `path` still names this file, and `None` if another
+    /// file is at `path`.
+    ///
+    /// # Errors
+    /// The error of the operating system.
+    pub(super) fn length_at(self, path: &Path) -> io::Result<Option<u64>> {
+        let named = fs::symlink_metadata(path)?;
+        Ok((FileId::from(&named) == self).then_some(named.len()))
+    }
+}
+
+impl From<&Metadata> for FileId {
+    fn from(about: &Metadata) -> Self {
+        #[cfg(unix)]
         use std::os::unix::fs::MetadataExt as _;
-        if (open.dev(), open.ino()) != (named.dev(), named.ino()) {
-            return Ok(None);
+        FileId {
+            kind: about.file_type(),
+            #[cfg(unix)]
+            inode: (about.dev(), about.ino()),
         }
     }
-    Ok((open.file_type() == named.file_type()).then_some(open.len()))
 }
 
 /// Locks an open file or folder. Returns false if another process holds the lock.

@@ -362,7 +362,7 @@ fn take_up(
             }
             // The process that wrote the end may have been killed before the end was on the disk.
             file.sync_all().map_err(wrong)?;
-            Some(OpenSegment { file, path, length, day, unsynced: false })
+            Some(OpenSegment::new(file, path, length, day)?)
         }
     };
     if let Some(length) = latest.cut_to {
@@ -376,7 +376,7 @@ fn take_up(
     let known = usize::try_from(stored.saturating_sub(hashes_from.saturating_mul(HASH)));
     let missing = known.ok().and_then(|known| hashes.get(known..)).unwrap_or_default();
     hash_file.write_all(missing).map_err(|e| LogError::io("write", &folder.tree(), e))?;
-    let tree = HashFile::new(hash_file, folder.tree(), frontier.size());
+    let tree = HashFile::new(hash_file, folder.tree(), frontier.size())?;
     let checkpointed = latest.checkpoint.size;
     let entries = frontier.size().saturating_sub(checkpointed);
     let recovery = Recovery::of(checkpointed, entries, cut);

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use super::fault::LogError;
-use super::files;
+use super::files::{self, FileId};
 use super::folder::Folder;
 use super::recovery::Recovery;
 use super::tree::{self, Frontier, HASH};
@@ -16,6 +16,7 @@ use crate::key::file_io::{self, FileError};
 /// The file to which entries are appended.
 pub(super) struct OpenSegment {
     pub(super) file: File,
+    id: FileId,
     pub(super) path: PathBuf,
     pub(super) length: u64,
     pub(super) day: i64,
@@ -24,6 +25,12 @@ pub(super) struct OpenSegment {
 }
 
 impl OpenSegment {
+    /// Describes the open file at `path`, whose entries are from `day`.
+    pub(super) fn new(file: File, path: PathBuf, length: u64, day: i64) -> Result<Self, LogError> {
+        let id = FileId::of(&file).map_err(|e| LogError::io("read", &path, e))?;
+        Ok(OpenSegment { file, id, path, length, day, unsynced: false })
+    }
+
     /// Waits until all bytes of the file are on the disk.
     pub(super) fn sync(&mut self) -> Result<(), LogError> {
         if self.unsynced {
@@ -39,6 +46,7 @@ impl OpenSegment {
 /// from the entries again.
 pub(super) struct HashFile {
     pub(super) file: File,
+    id: FileId,
     pub(super) path: PathBuf,
     length: u64,
     /// Whether the file may be longer than `length` after a failed write.
@@ -96,8 +104,7 @@ impl LogState {
                 if !files::lock(&file, &path)? {
                     return Err(LogError::Locked(folder.path().to_owned()));
                 }
-                let (length, day, unsynced) = (0, i64::MIN, false);
-                Ok(none.insert(OpenSegment { file, path, length, day, unsynced }))
+                Ok(none.insert(OpenSegment::new(file, path, 0, i64::MIN)?))
             }
         }
     }
@@ -108,12 +115,11 @@ impl LogState {
     /// # Errors
     /// [`LogError::Changed`] if they are not. Then nothing in the files may be modified.
     pub(super) fn check_files(&self, folder: &Folder) -> Result<(), LogError> {
-        let tree =
-            (&self.tree.file, &self.tree.path, (!self.tree.torn).then_some(self.tree.length));
-        let segment = self.segment.as_ref().map(|s| (&s.file, &s.path, Some(s.length)));
-        for (file, path, length) in std::iter::once(tree).chain(segment) {
+        let tree = (self.tree.id, &self.tree.path, (!self.tree.torn).then_some(self.tree.length));
+        let segment = self.segment.as_ref().map(|s| (s.id, &s.path, Some(s.length)));
+        for (id, path, length) in std::iter::once(tree).chain(segment) {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let why = match files::is_same(file, path) {
+            let why = match id.length_at(path) {
                 Ok(Some(found)) if length.is_none_or(|length| length == found) => continue,
                 Ok(Some(_)) => "was written to by another process",
                 Ok(None) => "was exchanged",
@@ -136,9 +142,10 @@ impl LogState {
 
 impl HashFile {
     /// Creates the state for the file at `path`, which has the hashes of `size` entries.
-    pub(super) fn new(file: File, path: PathBuf, size: u64) -> Self {
+    pub(super) fn new(file: File, path: PathBuf, size: u64) -> Result<Self, LogError> {
         let length = tree::stored(size).saturating_mul(HASH);
-        HashFile { file, path, length, torn: false, waiting: Vec::new() }
+        let id = FileId::of(&file).map_err(|e| LogError::io("read", &path, e))?;
+        Ok(HashFile { file, id, path, length, torn: false, waiting: Vec::new() })
     }
 
     /// Writes the hashes that are not in the file yet.

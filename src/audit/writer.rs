@@ -10,7 +10,7 @@ use super::checkpoint::Checkpoint;
 use super::entry::Closed;
 use super::entry_batch::EntryBatch;
 use super::fault::LogError;
-use super::files;
+use super::files::FileId;
 use super::folder::Folder;
 use super::log_key::LogKey;
 use super::note::NoteKey;
@@ -72,6 +72,9 @@ impl Default for LogSettings {
     }
 }
 
+/// Maximum memory, in bytes, that is kept for the lines of the next batch.
+const KEPT_LINES: usize = 1024 * 1024;
+
 /// Pause after the key failed to sign. Each attempt may start a program or ask a hardware token.
 const SIGN_PAUSE: Duration = Duration::from_secs(2);
 
@@ -92,7 +95,10 @@ pub(super) struct LogWriter {
     /// When the key last failed to sign, and the error; `None` after it has signed.
     unsigned: Option<(Instant, LogError)>,
     /// The locked folder of the log.
-    lock: File,
+    _lock: File,
+    folder_id: FileId,
+    /// Memory for the lines of a batch.
+    lines: Vec<u8>,
 }
 
 impl LogWriter {
@@ -104,6 +110,7 @@ impl LogWriter {
     ) -> Result<Self, LogError> {
         folder.check()?;
         let lock = folder.lock()?;
+        let folder_id = FileId::of(&lock).map_err(|e| LogError::io("read", folder.path(), e))?;
         let state = recover::open(&folder, &key)?;
         if let Some(successor) = state.successor {
             return Err(LogError::Followed { path: folder.path().to_owned(), successor });
@@ -121,7 +128,9 @@ impl LogWriter {
             signed_at,
             recovery,
             unsigned,
-            lock,
+            _lock: lock,
+            folder_id,
+            lines: Vec::new(),
         })
     }
 
@@ -195,7 +204,7 @@ impl LogWriter {
             state.segment.as_mut().map_or(Ok(()), OpenSegment::sync)?;
             state.tree.write()?;
         }
-        let mut batch = EntryBatch::new(state);
+        let mut batch = EntryBatch::new(state, std::mem::take(&mut self.lines));
         if let Some(recovery) = state.recovery {
             batch.add(&recovery.record(), now)?;
         }
@@ -227,13 +236,17 @@ impl LogWriter {
         state.tree.waiting.append(&mut batch.hashes);
         (state.frontier, state.time, state.offset) = (batch.frontier, batch.time, batch.offset);
         (state.rules, state.recovery) = (batch.rules, None);
+        self.lines = batch.lines;
+        if self.lines.capacity() > KEPT_LINES {
+            self.lines = Vec::new();
+        }
         Ok(numbers)
     }
 
     /// Checks that the folder and its files are still those that were opened.
     fn check_files(&self) -> Result<(), LogError> {
         let path = self.folder.path();
-        match files::is_same(&self.lock, path) {
+        match self.folder_id.length_at(path) {
             Ok(Some(_)) => {}
             _ => return Err(LogError::changed(path, "its folder was exchanged")),
         }
