@@ -20,7 +20,7 @@ pub(super) fn new(budget: Duration) -> EntryQueue {
         batch_bytes: 8 * 1024 * 1024,
         // Waking the waiting requests costs more time than writing their entries, so the worker
         // waits a little for more entries.
-        gather: Some(Gather { time: Duration::from_millis(4), most: 32, probe: 16 }),
+        gather: Some(Gather { time: Duration::from_millis(4), most: 128, probe: 16 }),
     };
     WorkQueue::new(EntryWork::default(), limits)
 }
