@@ -127,8 +127,10 @@ impl Evidence {
             // If the verifier looked the key up by another name than its thumbprint, the entry
             // keeps that name as `kid`, so that an auditor's verifier finds the key in the same
             // way.
-            let is_kid = |id: &&str| one.entry.kids().iter().any(|kid| kid == id);
-            let kid = keyid(one.base).filter(is_kid);
+            let (id, kids) = (one.entry.key().id().as_str(), one.entry.kids());
+            let is_named = kids.iter().any(|kid| kid != id);
+            let named = is_named.then(|| keyid(one.base)).flatten();
+            let kid = named.filter(|id| kids.iter().any(|kid| kid == id));
             let key = |allow| {
                 let mcpid = Some(standing(one.entry, allow, &joined));
                 let key = jwk(one.entry.key());
