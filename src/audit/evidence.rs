@@ -304,12 +304,13 @@ impl KeptFields {
     /// name.
     pub(super) fn of(profile: Option<&str>) -> Self {
         let rules = PROFILES.iter().find(|known| profile == Some(&*known.name));
+        // The fields of `mcp` are always kept, so they are not searched twice.
+        let rules = rules.filter(|known| known.name != MCP.name);
         KeptFields(rules.map(|known| &known.components))
     }
 
     /// Returns true if the log keeps the field `name`.
     pub(super) fn has(self, name: &str) -> bool {
-        static MCP: LazyLock<Profile> = LazyLock::new(Profile::mcp);
         matches!(name, "host" | "content-digest" | "signature-input" | "signature")
             || MCP.components.covers_if_carried(name)
             || self.0.is_some_and(|rules| rules.covers_if_carried(name))
@@ -331,6 +332,9 @@ impl KeptFields {
         })
     }
 }
+
+/// The profile `mcp`, built once.
+static MCP: LazyLock<Profile> = LazyLock::new(Profile::mcp);
 
 /// All named profiles, built once.
 static PROFILES: LazyLock<Vec<Profile>> =

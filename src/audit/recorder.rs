@@ -118,43 +118,52 @@ impl Recorder {
         self.policy
     }
 
-    /// Records a verified request. Under [`Policy::Required`], the entry is on the disk when this
-    /// function returns; after an error the request must not be forwarded. Under
+    /// Records a verified request. Under [`Policy::Required`], the entry is on the disk when the
+    /// future completes; after an error the request must not be forwarded. Under
     /// [`Policy::BestEffort`], a failed write is counted and no error is returned.
+    ///
+    /// The entry is made at once, so that `request` and `evidence` can be dropped while the future
+    /// waits for the disk.
     ///
     /// # Errors
     /// [`LogError`] if the entry was not written and the policy is `required`.
-    pub async fn verified(
-        &self,
+    pub fn verified<'r>(
+        &'r self,
         request: &JudgedRequest<'_, '_>,
         evidence: &Evidence,
-    ) -> Result<(), LogError> {
-        self.entry(request, evidence, Verdict::Verified, None).await
+    ) -> impl Future<Output = Result<(), LogError>> + use<'r> {
+        self.entry(request, evidence, Verdict::Verified, None)
     }
 
     /// Records a request that is refused, or that strict mode would refuse. `evidence` is present
     /// if a signature is valid. A request that is forwarded anyway is recorded like a verified one.
     /// Refused requests beyond a rate limit are only counted, because entries about them could fill
-    /// the disk.
+    /// the disk. As in [`Recorder::verified`], all but the waiting is done at once.
     ///
     /// # Errors
     /// [`LogError`] if the entry of a request that is forwarded was not written and the policy is
     /// `required`.
-    pub async fn rejected(
-        &self,
+    pub fn rejected<'r>(
+        &'r self,
         request: &JudgedRequest<'_, '_>,
         evidence: Option<&Evidence>,
         because: RecordedRefusal<'_>,
         statement: Option<&Statement>,
         passes: bool,
-    ) -> Result<(), LogError> {
+    ) -> impl Future<Output = Result<(), LogError>> + use<'r> {
         let verdict = if passes { Verdict::WouldRefuse } else { Verdict::Refused };
         let room = || self.evidence_limit.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match evidence {
-            Some(evidence) if room() => self.entry(request, evidence, verdict, Some(because)).await,
+        let entry = match evidence {
+            Some(evidence) if room() => Some(self.entry(request, evidence, verdict, Some(because))),
             _ => {
                 self.log.note_refused(verdict, because, Some(request.head), statement);
-                Ok(())
+                None
+            }
+        };
+        async move {
+            match entry {
+                Some(entry) => entry.await,
+                None => Ok(()),
             }
         }
     }
@@ -168,51 +177,54 @@ impl Recorder {
 
     /// Records a request on the client's side, before it is sent. `head` contains the signature
     /// that `evidence` describes. `by` holds the profile and the origins of the signer when it
-    /// signed.
+    /// signed. As in [`Recorder::verified`], the entry is made at once.
     ///
     /// # Errors
     /// As [`Recorder::verified`]; after an error, the request must not be sent.
-    pub async fn signed(
-        &self,
+    pub fn signed<'r>(
+        &'r self,
         head: &Head<'_>,
         (profile, origins): (&Profile, &Origins),
         body: &[u8],
         evidence: &Evidence,
         now: Timestamp,
-    ) -> Result<(), LogError> {
+    ) -> impl Future<Output = Result<(), LogError>> + use<'r> {
         let (body, reading, by) = (Some(body), None, RulesSource::Signer(profile));
         let request = RequestToWrite { head, body, reading, origins, by, now };
-        self.write(&request, evidence, Verdict::Signed, None).await
+        self.write(&request, evidence, Verdict::Signed, None)
     }
 
-    async fn entry(
-        &self,
+    fn entry<'r>(
+        &'r self,
         judged: &JudgedRequest<'_, '_>,
         evidence: &Evidence,
         verdict: Verdict,
         because: Option<RecordedRefusal<'_>>,
-    ) -> Result<(), LogError> {
+    ) -> impl Future<Output = Result<(), LogError>> + use<'r> {
         let JudgedRequest { head, body, reading, verifier, now, touch_rules } = *judged;
         let origins = verifier.origins();
         let by = RulesSource::Verifier(verifier, touch_rules);
         let request = RequestToWrite { head, body, reading, origins, by, now };
-        self.write(&request, evidence, verdict, because).await
+        self.write(&request, evidence, verdict, because)
     }
 
-    async fn write(
-        &self,
+    /// Makes the entry at once. The future only waits until it is written.
+    fn write<'r>(
+        &'r self,
         request: &RequestToWrite<'_, '_>,
         evidence: &Evidence,
         verdict: Verdict,
         because: Option<RecordedRefusal<'_>>,
-    ) -> Result<(), LogError> {
+    ) -> impl Future<Output = Result<(), LogError>> + use<'r> {
         let waits = self.policy == Policy::Required && verdict != Verdict::Refused;
         let record = self.record(request, evidence, verdict, because);
-        if waits {
-            return self.log.append(record).await.map(drop);
+        async move {
+            if waits {
+                return self.log.append(record).await.map(drop);
+            }
+            self.log.post(record, verdict != Verdict::Refused);
+            Ok(())
         }
-        self.log.post(record, verdict != Verdict::Refused);
-        Ok(())
     }
 
     fn record(

@@ -67,9 +67,12 @@ mod on {
             let judged = audit::JudgedRequest::new(head, verifier, now).with_body(body);
             judged.read(reading).with_touch_rules(settings.touch.described())
         };
+        // The evidence is freed before the entry is awaited, because many requests may wait.
         let done = match (&findings.status, &findings.refusal, signatures) {
             (Some(Status::Verified(verified)), None, Some(signatures)) => {
-                recorder.verified(&judged(verified.now()), signatures).await
+                let written = recorder.verified(&judged(verified.now()), signatures);
+                drop(evidence);
+                written.await
             }
             (status, refusal, signatures) => {
                 let rejection = status.as_ref().and_then(Status::rejection);
@@ -77,7 +80,10 @@ mod on {
                 let statement = rejection.and_then(Rejection::statement);
                 let now = evidence.as_ref().map_or(Timestamp::default(), |e| e.now);
                 let passes = refusal.is_none();
-                recorder.rejected(&judged(now), signatures, because, statement, passes).await
+                let written =
+                    recorder.rejected(&judged(now), signatures, because, statement, passes);
+                drop(evidence);
+                written.await
             }
         };
         match done {
