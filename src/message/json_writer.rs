@@ -47,16 +47,13 @@ pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
     out.reserve(text.len() + 2);
     out.push(b'"');
     let (words, rest) = text.as_bytes().as_chunks::<8>();
-    // Where the words begin that need no escapes, and are not written yet.
-    let mut clean = 0;
-    for (at, word) in words.iter().enumerate() {
+    for word in words {
         if needs_escape(u64::from_le_bytes(*word)) {
-            out.extend_from_slice(words[clean..at].as_flattened());
             push_escaped(out, word);
-            clean = at + 1;
+        } else {
+            out.extend_from_slice(word);
         }
     }
-    out.extend_from_slice(words[clean..].as_flattened());
     push_escaped(out, rest);
     out.push(b'"');
 }
