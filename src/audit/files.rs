@@ -155,6 +155,7 @@ pub(super) fn sync_folder(path: &Path) -> Result<(), LogError> {
 pub(super) struct FileId {
     kind: FileType,
     /// The numbers of the device and of the inode. No other file gets them while this one is open.
+    /// On other systems than Unix, files are told apart by their kind and length only.
     #[cfg(unix)]
     inode: (u64, u64),
 }

@@ -122,8 +122,8 @@ impl Recorder {
     /// future completes; after an error the request must not be forwarded. Under
     /// [`Policy::BestEffort`], a failed write is counted and no error is returned.
     ///
-    /// The entry is made at once, so that `request` and `evidence` can be dropped while the future
-    /// waits for the disk.
+    /// The entry is made at once, and put into the log when the future is first polled. So
+    /// `request` and `evidence` can be dropped while the future waits for the disk.
     ///
     /// # Errors
     /// [`LogError`] if the entry was not written and the policy is `required`.
@@ -138,7 +138,7 @@ impl Recorder {
     /// Records a request that is refused, or that strict mode would refuse. `evidence` is present
     /// if a signature is valid. A request that is forwarded anyway is recorded like a verified one.
     /// Refused requests beyond a rate limit are only counted, because entries about them could fill
-    /// the disk. As in [`Recorder::verified`], all but the waiting is done at once.
+    /// the disk. As in [`Recorder::verified`], the entry is made at once.
     ///
     /// # Errors
     /// [`LogError`] if the entry of a request that is forwarded was not written and the policy is
@@ -208,7 +208,7 @@ impl Recorder {
         self.write(&request, evidence, verdict, because)
     }
 
-    /// Makes the entry at once. The future only waits until it is written.
+    /// Makes the entry at once. The future puts it into the log, and waits until it is written.
     fn write<'r>(
         &'r self,
         request: &RequestToWrite<'_, '_>,
