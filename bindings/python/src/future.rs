@@ -113,7 +113,12 @@ fn send_to_thread(waiting: LoopFuture) -> Option<LoopFuture> {
         Ok(_) => {
             // The thread was just started, so it receives.
             let _ = queue.send(waiting);
-            *waking = Some((process, queue));
+            if let Some((owner, old)) = waking.replace((process, queue))
+                && owner != process
+            {
+                // The thread of the parent may have held a lock of the queue during the fork.
+                std::mem::forget(old);
+            }
             None
         }
         Err(_) => Some(waiting),

@@ -4,6 +4,8 @@
 //! be kept.
 
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
 
 use mcpid::block_on;
 use mcpid::clock::{Clock as _, SystemClock, Timestamp};
@@ -36,11 +38,22 @@ pub(crate) struct NonceStore {
     url: StoreUrl,
     allow_evicting: bool,
     raise_retention: bool,
-    opened: Mutex<Option<OpenedStore>>,
+    opening: Mutex<Opening>,
     warnings: Arc<Mutex<Vec<String>>>,
 }
 
+/// How far the store of a handle is opened.
+enum Opening {
+    Unopened,
+    /// A thread of this process opens it.
+    Under {
+        process: u32,
+    },
+    Opened(OpenedStore),
+}
+
 /// The engine's store of a handle.
+#[derive(Clone)]
 struct OpenedStore {
     store: Arc<dyn mcpid::nonce::NonceStore>,
     /// Whether its first user opened it with `dev`, so that a store in memory has no floor.
@@ -113,7 +126,13 @@ impl InMemoryNonceStore {
 impl NonceStore {
     fn new(url: StoreUrl, allow_evicting: bool, raise_retention: bool) -> Self {
         let warnings = Arc::default();
-        NonceStore { url, allow_evicting, raise_retention, opened: Mutex::new(None), warnings }
+        NonceStore {
+            url,
+            allow_evicting,
+            raise_retention,
+            opening: Mutex::new(Opening::Unopened),
+            warnings,
+        }
     }
 
     fn options(&self) -> StoreOptions {
@@ -133,19 +152,47 @@ impl NonceStore {
         if let (StoreUrl::Memory { .. }, Some(why)) = (&self.url, several_workers()) {
             return Err(StoreFailure::Setting(why));
         }
-        let mut opened = lock(&self.opened);
-        let store = match &*opened {
-            Some(opened) if opened.dev != dev => {
+        let register = |store: &Arc<dyn mcpid::nonce::NonceStore>| {
+            let registered = block_on(store.register(SystemClock.now(), retention));
+            registered.map_err(|error| self.unavailable(&error))
+        };
+        let mut turn = match self.turn() {
+            OpeningTurn::Opened(opened) if opened.dev != dev => {
                 let why = "nonce_store: in use with another value of dev; give each its own store";
                 return Err(StoreFailure::Setting(why.to_owned()));
             }
-            Some(opened) => Arc::clone(&opened.store),
-            None => Arc::new(ForkGuard::new(self.start(retention, dev)?)),
+            OpeningTurn::Opened(opened) => {
+                return register(&opened.store).map(|()| opened.store);
+            }
+            OpeningTurn::Ours(turn) => turn,
         };
-        let registered = block_on(store.register(SystemClock.now(), retention));
-        registered.map_err(|error| self.unavailable(&error))?;
-        *opened = Some(OpenedStore { store: Arc::clone(&store), dev });
+        let store: Arc<dyn mcpid::nonce::NonceStore> =
+            Arc::new(ForkGuard::new(self.start(retention, dev)?));
+        register(&store)?;
+        turn.opened = Some(OpenedStore { store: Arc::clone(&store), dev });
         Ok(store)
+    }
+
+    /// Waits while another thread opens the store, and returns the store if it is open.
+    fn turn(&self) -> OpeningTurn<'_> {
+        let process = std::process::id();
+        loop {
+            let turn = fork_gate::hold(|| {
+                let mut opening = lock(&self.opening);
+                match &*opening {
+                    Opening::Opened(opened) => return Some(OpeningTurn::Opened(opened.clone())),
+                    Opening::Under { process: other } if *other == process => return None,
+                    // In a forked child, the thread that opens it does not exist.
+                    Opening::Under { .. } | Opening::Unopened => {}
+                }
+                *opening = Opening::Under { process };
+                Some(OpeningTurn::Ours(OurTurn { opening: &self.opening, opened: None }))
+            });
+            match turn {
+                Some(turn) => return turn,
+                None => thread::sleep(Duration::from_millis(1)),
+            }
+        }
     }
 
     fn start(
@@ -199,6 +246,27 @@ impl NonceStore {
             )),
             None => StoreFailure::Unavailable(why),
         }
+    }
+}
+
+/// What a user of a handle has to do.
+enum OpeningTurn<'a> {
+    Opened(OpenedStore),
+    /// Open the store.
+    Ours(OurTurn<'a>),
+}
+
+/// Ends the opening of a store when it is dropped, also after an error or a panic.
+struct OurTurn<'a> {
+    opening: &'a Mutex<Opening>,
+    /// `None` if the store could not be opened.
+    opened: Option<OpenedStore>,
+}
+
+impl Drop for OurTurn<'_> {
+    fn drop(&mut self) {
+        let opening = self.opened.take().map_or(Opening::Unopened, Opening::Opened);
+        fork_gate::hold(|| *lock(self.opening) = opening);
     }
 }
 
@@ -261,7 +329,7 @@ pub(crate) fn open_for(
     }
     let retention = settings.retention();
     // Redis servers answer within two seconds, if they answer.
-    let store = fork_gate::detach(py, || handle.attach(retention, dev))?;
+    let store = py.detach(|| handle.attach(retention, dev))?;
     Ok(OpenStore { store, warnings: Arc::clone(&handle.warnings) })
 }
 

@@ -112,32 +112,35 @@ def test_a_sealed_keyfile_signs_the_log(key, program, tmp_path):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix forks")
 def test_a_forked_child_records_nothing_and_ends_at_once(program, tmp_path):
     folder = tmp_path / "log"
-    initialized(program, folder)
+    log_key = initialized(program, folder)
     script = f"""
 import os, sys, time
 sys.path.insert(0, {os.path.dirname(__file__)!r})
 from asgi_harness import *
-app = guarded(SigningKey.generate(), audit={str(folder)!r})
-begun, child = time.monotonic(), os.fork()
+key = SigningKey.generate()
+app = guarded(key, audit={str(folder)!r})
+child = os.fork()
 if child == 0:
     try:
-        ask(app, Wire())
+        ask(app, Wire().signed(key))
     except RuntimeError as error:
         assert "opened before a fork" in str(error)
+        print(time.monotonic(), flush=True)
         sys.exit(7)
     sys.exit(1)
 _, status = os.waitpid(child, 0)
-print(os.waitstatus_to_exitcode(status), time.monotonic() - begun)
+print(os.waitstatus_to_exitcode(status), time.monotonic())
+assert ask(app, Wire().signed(key)).status == 200
 """
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script], check=True, capture_output=True, text=True
     )
-    code, seconds = done.stdout.split()
+    begun, code, ended = done.stdout.split()
     # The end of a log waits for its thread for up to five seconds.
-    assert code == "7" and float(seconds) < 4, done
-    verify = [program, "audit", "verify", "--audit", folder, "--json"]
+    assert code == "7" and float(ended) - float(begun) < 4, done
+    verify = [program, "audit", "verify", "--audit", folder, "--log-key", log_key, "--json"]
     checked = subprocess.run(verify, capture_output=True, text=True)
-    assert json.loads(checked.stdout)["requests"] == 0, checked
+    assert json.loads(checked.stdout)["requests"] == 1, checked
 
 
 def test_a_key_in_a_token_signs_the_log(key, program, tmp_path, token):

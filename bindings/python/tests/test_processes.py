@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -129,8 +130,8 @@ def end_of_child(run):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix forks")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_fork_waits_for_a_store_that_is_being_opened(key):
-    """Otherwise the store would stay locked in the child for ever."""
+def test_a_child_forked_while_a_store_is_being_opened_opens_it_itself(key):
+    """The thread that opens it does not exist there."""
 
     def is_unavailable():
         with pytest.raises(ConnectionError):
@@ -138,18 +139,64 @@ def test_a_fork_waits_for_a_store_that_is_being_opened(key):
         return True
 
     with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(120)
         store = NonceStore.open(f"redis://127.0.0.1:{server.getsockname()[1]}")
         threads = ThreadPoolExecutor(1)
         opening = threads.submit(is_unavailable)
         connection, _ = server.accept()
         connection.recv(1)
     # Nothing listens any more, so that the child gets its answer at once.
-    silent = threading.Timer(0.5, connection.close)
-    silent.start()
+    assert not opening.done()
     assert end_of_child(is_unavailable) == 0
+    connection.close()
     assert opening.result()
     threads.shutdown()
-    silent.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix forks")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_forks_while_threads_open_stores_and_wait_for_them(key, tmp_path):
+    """A store's own threads come to the gate, too: none may wait for a fork that waits for it."""
+    url = f"sqlite:{tmp_path / 'nonces.db'}"
+    store, ended = NonceStore.open(url), threading.Event()
+    app = guarded(key, nonce_store=store)
+
+    def use():
+        while not ended.is_set():
+            guarded(key, nonce_store=store)
+            ask(app, Wire().signed(key))
+
+    with ThreadPoolExecutor(3) as threads:
+        using = [threads.submit(use) for _ in range(3)]
+        try:
+            begun = time.monotonic()
+            assert {end_of_child(lambda: True) for _ in range(50)} == {0}
+            # A fork that waits in vain takes a second.
+            assert time.monotonic() - begun < 40
+        finally:
+            ended.set()
+        for used in using:
+            used.result()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix forks")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_module_that_was_imported_twice_does_not_stop_a_fork(key):
+    script = """
+import os, sys
+import mcpid_attest
+for name in [name for name in sys.modules if name.startswith("mcpid_attest")]:
+    del sys.modules[name]
+import mcpid_attest
+child = os.fork()
+if child == 0:
+    os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=300
+    )
+    assert done.stdout == "7\n"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix forks")
