@@ -7,7 +7,8 @@
 //!   body, `fields` and `scope` its header fields, `mcp_identity` the verdict, and `future` wakes the event loop.
 //!   `policy`, `trust_watch` and `audit_log` are settings.
 //! - `errors`: the exceptions, and which error becomes which exception.
-//! - `fork_gate`: makes a fork wait for work that holds locks.
+//! - `fork_gate`: makes a fork wait for work that holds locks; `fork_guard` keeps a child from its
+//!   parent's store.
 //! - `keys`: signing keys, public keys, keyfiles and ssh-agents. `key_source` finds a key by its reference.
 //! - `request`: requests as Python programs hold them.
 //! - `sign`: makes signatures.
@@ -24,6 +25,7 @@ mod body_pipe;
 mod errors;
 mod fields;
 mod fork_gate;
+mod fork_guard;
 mod future;
 mod judgement;
 mod key_source;

@@ -8,14 +8,13 @@ use std::thread;
 use std::time::Duration;
 
 use mcpid::block_on;
-use mcpid::clock::{Clock as _, SystemClock, Timestamp};
-use mcpid::key::KeyId;
+use mcpid::clock::{Clock as _, SystemClock};
 use mcpid::mcp::setting::SettingError;
 use mcpid::message::error_chain::chain;
 use mcpid::nonce::memory::Memory;
 use mcpid::nonce::open::StoreOptions;
 use mcpid::nonce::url::StoreUrl;
-use mcpid::nonce::{BoxFuture, Claim, KnownNonce, Retention, StoreError};
+use mcpid::nonce::{Retention, StoreError};
 use pyo3::exceptions::{PyConnectionError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
@@ -23,6 +22,7 @@ use rand::rngs::SysRng;
 
 use crate::errors::shown_path;
 use crate::fork_gate;
+use crate::fork_guard::ForkGuard;
 use crate::future::lock;
 use crate::one_process::{another_worker, several_workers};
 use crate::policy::{KeywordSyntax, setting_error};
@@ -339,79 +339,6 @@ pub(crate) fn is_memory(store: &Bound<'_, PyAny>) -> bool {
         (Ok(handle), _) => matches!(handle.get().url, StoreUrl::Memory { .. }),
         (_, Ok(url)) => url.to_str().is_ok_and(|url| url.starts_with("memory:")),
         _ => false,
-    }
-}
-
-/// A store that answers only in the process that opened it. The threads of a store do not exist in a
-/// forked child, and a copy of a store in memory would accept each nonce once more.
-struct ForkGuard {
-    /// `None` only while the guard is dropped.
-    store: Option<Arc<dyn mcpid::nonce::NonceStore>>,
-    process: u32,
-}
-
-impl ForkGuard {
-    fn new(store: Arc<dyn mcpid::nonce::NonceStore>) -> Self {
-        ForkGuard { store: Some(store), process: std::process::id() }
-    }
-
-    fn store(&self) -> Result<&Arc<dyn mcpid::nonce::NonceStore>, StoreError> {
-        let ours = self.store.as_ref().filter(|_| self.process == std::process::id());
-        ours.ok_or_else(|| {
-            StoreError::new(
-                "the store was opened before a fork: make the application in each worker process",
-            )
-        })
-    }
-}
-
-impl Drop for ForkGuard {
-    fn drop(&mut self) {
-        if self.process != std::process::id() {
-            // Closing a store waits for its threads, which a forked child does not have.
-            std::mem::forget(self.store.take());
-        }
-    }
-}
-
-fn refused<'a, T: Send + 'a>(error: StoreError) -> BoxFuture<'a, Result<T, StoreError>> {
-    Box::pin(std::future::ready(Err(error)))
-}
-
-impl mcpid::nonce::NonceStore for ForkGuard {
-    fn register<'a>(
-        &'a self,
-        now: Timestamp,
-        retention: Retention,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.store().map_or_else(refused, |store| store.register(now, retention))
-    }
-
-    fn claim_live<'a>(
-        &'a self,
-        now: Timestamp,
-        key: &'a KeyId,
-        nonce: &'a str,
-        until: Timestamp,
-    ) -> BoxFuture<'a, Result<Claim, StoreError>> {
-        self.store().map_or_else(refused, |store| store.claim_live(now, key, nonce, until))
-    }
-
-    fn peek<'a>(
-        &'a self,
-        now: Timestamp,
-        key: &'a KeyId,
-        nonce: &'a str,
-    ) -> BoxFuture<'a, Result<Option<KnownNonce>, StoreError>> {
-        self.store().map_or_else(refused, |store| store.peek(now, key, nonce))
-    }
-
-    fn is_over_quota(&self, now: Timestamp, key: &KeyId) -> bool {
-        self.store().is_ok_and(|store| store.is_over_quota(now, key))
-    }
-
-    fn floor<'a>(&'a self, now: Timestamp) -> BoxFuture<'a, Result<Timestamp, StoreError>> {
-        self.store().map_or_else(refused, |store| store.floor(now))
     }
 }
 
