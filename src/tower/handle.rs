@@ -95,3 +95,60 @@ fn fit(verifier: Verifier) -> Result<Verifier, LayerError> {
     }
     Ok(verifier.with_scope(Scope::Endpoint))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use rand::rngs::SysRng;
+
+    use super::*;
+    use crate::clock::{Clock, SystemClock, Timestamp};
+    use crate::key::trust::Registry;
+    use crate::message::target::{Origin, Origins};
+    use crate::nonce::Retention;
+    use crate::nonce::memory::Memory;
+    use crate::profile::Profile;
+
+    /// A clock that, when it is dropped, says whether the handle of its verifier is free.
+    #[derive(Default)]
+    struct DroppedClock {
+        handle: Arc<OnceLock<VerifierHandle>>,
+        was_free: Arc<AtomicBool>,
+    }
+
+    impl Clock for DroppedClock {
+        fn now(&self) -> Timestamp {
+            SystemClock.now()
+        }
+    }
+
+    impl Drop for DroppedClock {
+        fn drop(&mut self) {
+            let is_free =
+                self.handle.get().is_some_and(|handle| handle.verifier.try_read().is_ok());
+            self.was_free.store(is_free, Ordering::SeqCst);
+        }
+    }
+
+    fn verifier(clock: Arc<dyn Clock>) -> Verifier {
+        let store = Memory::new(clock.now(), Retention::new(30, 5), &mut SysRng).unwrap();
+        let origins = Origins::new([Origin::parse("https://mcp.example.com").unwrap()]);
+        let (registry, replay) =
+            (Arc::new(Registry::merge([])), ReplayCheck::Claim(Arc::new(store)));
+        Verifier::new(Profile::mcp(), registry, origins, clock, replay)
+    }
+
+    #[test]
+    fn a_replaced_verifier_is_freed_outside_of_the_lock() {
+        let clock = DroppedClock::default();
+        let (known, was_free) = (Arc::clone(&clock.handle), Arc::clone(&clock.was_free));
+        let handle = VerifierHandle::new(verifier(Arc::new(clock))).unwrap();
+        assert!(known.set(handle.clone()).is_ok());
+        handle.replace(verifier(Arc::new(SystemClock))).unwrap();
+        assert!(was_free.load(Ordering::SeqCst));
+    }
+}
