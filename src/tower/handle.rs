@@ -54,8 +54,8 @@ impl VerifierHandle {
     pub fn replace(&self, verifier: Verifier) -> Result<(), LayerError> {
         let mut verifier = Arc::new(fit(verifier)?);
         // A lock that another thread poisoned by a panic is used anyway: no code that can panic
-        // runs under this lock. The old verifier is freed after it, so that no request waits for
-        // that.
+        // runs under this lock. The old verifier is freed after the lock is released, so that no
+        // request waits for that.
         std::mem::swap(
             &mut *self.verifier.write().unwrap_or_else(PoisonError::into_inner),
             &mut verifier,

@@ -1,10 +1,11 @@
-//! Makes a fork wait until no thread holds a lock of the engine.
+//! Makes a fork wait for work that holds locks of the engine.
 //!
 //! A forked child has only the thread that forked. A lock that another thread holds at that moment
 //! stays locked in the child, where the first request would wait for ever. Work under the
-//! interpreter's lock is no danger, because a fork needs that lock, too. Other work that takes locks
-//! for moments goes through [`detach`] or [`hold`]. Work that waits for another thread or process
-//! must not: that thread may come to the gate as well.
+//! interpreter's lock is no danger, because a fork needs that lock, too (there is no wheel for
+//! Python without that lock). Other work that takes locks for moments goes through [`detach`] or
+//! [`hold`]. Work that waits for another thread or process must not: that thread may come to the
+//! gate as well.
 //!
 //! The gate is a number and not a lock, so that a child can reset it. All waiting is bounded by
 //! [`LONGEST_WAIT`]: at worst, a fork is as if there were no gate.
