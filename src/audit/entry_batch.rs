@@ -1,12 +1,11 @@
-//! Entries that are written together: their lines, their hashes, and the state of the log after them.
+//! Entries that are written together: their lines, and the state of the log after them.
 
 use serde_json::value::RawValue;
 
 use super::entry::ClockStep;
 use super::fault::{LogError, MAX_LINE};
 use super::record::Record;
-use super::state::{LogState, RulesInForce};
-use super::tree::{self, Frontier};
+use super::state::{EntryLines, LogState, RulesInForce};
 use crate::clock::Timestamp;
 
 /// Maximum difference, in seconds, between the time of an entry and the time at which its request
@@ -16,29 +15,28 @@ const CLOCK_LEEWAY: i64 = 240;
 
 /// Entries that are written together in one write.
 pub(super) struct EntryBatch {
-    pub(super) frontier: Frontier,
+    /// The number of the next entry.
+    next: u64,
     pub(super) time: Timestamp,
     pub(super) offset: i64,
     pub(super) rules: RulesInForce,
     pub(super) first_time: Option<Timestamp>,
     stamp: (Timestamp, String),
-    pub(super) lines: Vec<u8>,
-    pub(super) hashes: Vec<u8>,
+    pub(super) lines: EntryLines,
 }
 
 impl EntryBatch {
-    /// Begins a batch after `state`. The memory of `lines` is used again.
-    pub(super) fn new(state: &LogState, mut lines: Vec<u8>) -> Self {
-        lines.clear();
+    /// Begins a batch after `state`, whose entries must be hashed. The memory of their lines is used
+    /// again.
+    pub(super) fn new(state: &mut LogState) -> Self {
         EntryBatch {
-            frontier: state.frontier.clone(),
+            next: state.size(),
             time: state.time,
             offset: state.offset,
             rules: state.rules.clone(),
             first_time: None,
             stamp: (state.time, state.time.to_string()),
-            lines,
-            hashes: Vec::with_capacity(256),
+            lines: std::mem::take(&mut state.tree.unhashed),
         }
     }
 
@@ -78,16 +76,18 @@ impl EntryBatch {
     }
 
     fn push(&mut self, record: &Record, time: Timestamp) -> Result<u64, LogError> {
-        let (n, start) = (self.frontier.size(), self.lines.len());
+        let EntryLines { bytes, ends } = &mut self.lines;
+        let (n, start) = (self.next, bytes.len());
         if self.stamp.0 != time {
             self.stamp = (time, time.to_string());
         }
-        record.line(n, &self.stamp.1, &mut self.lines);
-        let line = self.lines.get(start..self.lines.len().saturating_sub(1)).unwrap_or_default();
-        if line.len() >= MAX_LINE {
-            return Err(LogError::TooLarge(line.len()));
+        record.line(n, &self.stamp.1, bytes);
+        let size = bytes.len() - start - 1;
+        if size >= MAX_LINE {
+            return Err(LogError::TooLarge(size));
         }
-        self.frontier.push(tree::leaf(line), |hash| self.hashes.extend_from_slice(hash));
+        ends.push(bytes.len());
+        self.next += 1;
         self.time = time;
         self.first_time.get_or_insert(time);
         Ok(n)

@@ -317,6 +317,7 @@ impl LogWriting {
         // Also a batch that was written too late ends the state of failure: its requests got an
         // error, but the log can be written again.
         worker.queue().work().set_trouble(numbers.map(drop));
+        writer.hash_entries();
     }
 
     /// Writes an entry with the counts of requests without an entry since the last such entry.

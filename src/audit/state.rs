@@ -1,5 +1,6 @@
 //! The state of a log that is open for writing: the hashes on the right edge of its tree, its
-//! newest file of entries, and the hashes that are not written yet.
+//! newest file of entries, the entries that are not hashed yet, and the hashes that are not written
+//! yet.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -41,9 +42,9 @@ impl OpenSegment {
     }
 }
 
-/// The file of hashes, and the hashes that wait to be written. They are written with the next
-/// checkpoint, or earlier if there are many. If the process ends before that, they can be computed
-/// from the entries again.
+/// The file of hashes, the hashes that wait to be written, and the entries that wait to be hashed.
+/// Hashes are written with the next checkpoint, or earlier if there are many. If the process ends
+/// before that, they can be computed from the entries again.
 pub(super) struct HashFile {
     pub(super) file: File,
     id: FileId,
@@ -52,10 +53,45 @@ pub(super) struct HashFile {
     /// Whether the file may be longer than `length` after a failed write.
     torn: bool,
     pub(super) waiting: Vec<u8>,
+    /// The entries of the last batch, if they are not hashed yet. A request waits only until its
+    /// entry is on the disk, and the hash is needed only by the next checkpoint. So a batch is
+    /// hashed after its requests have their answers.
+    pub(super) unhashed: EntryLines,
 }
 
 /// Maximum size of the hashes that wait to be written, in bytes.
 pub(super) const WAITING_HASHES: usize = 256 * 1024;
+
+/// Maximum memory, in bytes, that is kept for the lines of the next batch.
+const KEPT_LINES: usize = 1024 * 1024;
+
+/// The lines of some entries, each with its line feed.
+#[derive(Default)]
+pub(super) struct EntryLines {
+    pub(super) bytes: Vec<u8>,
+    /// Where each line ends in `bytes`.
+    pub(super) ends: Vec<usize>,
+}
+
+impl EntryLines {
+    /// Removes all lines. Their memory is kept for the next ones, unless it is large.
+    fn clear(&mut self) {
+        if self.bytes.capacity() > KEPT_LINES {
+            self.bytes = Vec::new();
+        }
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    /// Returns each line without its line feed.
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| {
+            let line = self.bytes.get(start..*end).unwrap_or_default();
+            line.strip_suffix(b"\n").unwrap_or(line)
+        })
+    }
+}
 
 /// The rules of verification that the last entry about rules states.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +106,7 @@ pub(super) enum RulesInForce {
 
 /// The state of a log that is open for writing.
 pub(super) struct LogState {
+    /// The right edge of the tree of the entries that are hashed.
     pub(super) frontier: Frontier,
     /// The time of the last entry.
     pub(super) time: Timestamp,
@@ -94,12 +131,28 @@ pub(super) fn day_of(time: Timestamp) -> i64 {
 }
 
 impl LogState {
+    /// Returns the number of entries in the log.
+    pub(super) fn size(&self) -> u64 {
+        let unhashed = u64::try_from(self.tree.unhashed.ends.len()).unwrap_or(u64::MAX);
+        self.frontier.size().saturating_add(unhashed)
+    }
+
+    /// Hashes the entries that are not hashed yet.
+    pub(super) fn hash_entries(&mut self) {
+        for line in self.tree.unhashed.iter() {
+            let waiting = &mut self.tree.waiting;
+            self.frontier.push(tree::leaf(line), |hash| waiting.extend_from_slice(hash));
+        }
+        self.tree.unhashed.clear();
+    }
+
     /// Returns the file for the next entry, which is created if there is none.
     pub(super) fn segment(&mut self, folder: &Folder) -> Result<&mut OpenSegment, LogError> {
+        let size = self.size();
         match &mut self.segment {
             Some(segment) => Ok(segment),
             none => {
-                let path = folder.segment(self.frontier.size());
+                let path = folder.segment(size);
                 let file = files::open(&path, OpenOptions::new().append(true).create_new(true))?;
                 if !files::lock(&file, &path)? {
                     return Err(LogError::Locked(folder.path().to_owned()));
@@ -145,7 +198,8 @@ impl HashFile {
     pub(super) fn new(file: File, path: PathBuf, size: u64) -> Result<Self, LogError> {
         let length = tree::stored(size).saturating_mul(HASH);
         let id = FileId::of(&file).map_err(|e| LogError::io("read", &path, e))?;
-        Ok(HashFile { file, id, path, length, torn: false, waiting: Vec::new() })
+        let (waiting, unhashed) = (Vec::new(), EntryLines::default());
+        Ok(HashFile { file, id, path, length, torn: false, waiting, unhashed })
     }
 
     /// Writes the hashes that are not in the file yet.
@@ -184,4 +238,34 @@ pub(super) fn remember(folder: &Folder, note: &str) -> Result<(), LogError> {
         let _ = file.set_len(length);
         wrong(e)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_returned_in_order_and_without_their_line_feeds() {
+        let mut lines = EntryLines::default();
+        assert_eq!(lines.iter().count(), 0);
+        for line in ["{}", "", "{\"n\":2}", "\r"] {
+            lines.bytes.extend_from_slice(line.as_bytes());
+            lines.bytes.push(b'\n');
+            lines.ends.push(lines.bytes.len());
+        }
+        assert_eq!(lines.iter().collect::<Vec<_>>(), [&b"{}"[..], b"", b"{\"n\":2}", b"\r"]);
+        lines.clear();
+        assert_eq!((lines.iter().count(), lines.bytes.len()), (0, 0));
+    }
+
+    #[test]
+    fn the_memory_of_lines_is_kept_unless_it_is_large() {
+        let mut lines = EntryLines::default();
+        for (size, kept) in [(1_000, true), (KEPT_LINES, true), (KEPT_LINES + 1, false)] {
+            lines.bytes = vec![b'x'; size];
+            lines.ends = vec![size];
+            lines.clear();
+            assert_eq!(lines.bytes.capacity() > 0, kept, "{size}");
+        }
+    }
 }

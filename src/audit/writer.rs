@@ -72,9 +72,6 @@ impl Default for LogSettings {
     }
 }
 
-/// Maximum memory, in bytes, that is kept for the lines of the next batch.
-const KEPT_LINES: usize = 1024 * 1024;
-
 /// Pause after the key failed to sign. Each attempt may start a program or ask a hardware token.
 const SIGN_PAUSE: Duration = Duration::from_secs(2);
 
@@ -97,8 +94,6 @@ pub(super) struct LogWriter {
     /// The locked folder of the log.
     _lock: File,
     folder_id: FileId,
-    /// Memory for the lines of a batch.
-    lines: Vec<u8>,
 }
 
 impl LogWriter {
@@ -130,7 +125,6 @@ impl LogWriter {
             unsigned,
             _lock: lock,
             folder_id,
-            lines: Vec::new(),
         })
     }
 
@@ -156,7 +150,13 @@ impl LogWriter {
 
     /// Returns the number of entries in the log.
     pub(super) fn size(&self) -> u64 {
-        self.state.as_ref().map_or(0, |state| state.frontier.size())
+        self.state.as_ref().map_or(0, LogState::size)
+    }
+
+    /// Hashes the entries that were appended, if they are not hashed yet. The next batch and the
+    /// next checkpoint do the same.
+    pub(super) fn hash_entries(&mut self) {
+        self.state.iter_mut().for_each(LogState::hash_entries);
     }
 
     /// Appends the records in one write; returns the numbers of their entries.
@@ -199,12 +199,13 @@ impl LogWriter {
             Some(state) => state,
             none => none.insert(recover::open(folder, &self.key)?),
         };
+        state.hash_entries();
         if state.tree.waiting.len() >= WAITING_HASHES {
             // On the disk, too, there are never more hashes than entries.
             state.segment.as_mut().map_or(Ok(()), OpenSegment::sync)?;
             state.tree.write()?;
         }
-        let mut batch = EntryBatch::new(state, std::mem::take(&mut self.lines));
+        let mut batch = EntryBatch::new(state);
         if let Some(recovery) = state.recovery {
             batch.add(&recovery.record(), now)?;
         }
@@ -223,7 +224,7 @@ impl LogWriter {
             segment.day = day_of(batch.first_time.unwrap_or(now));
         }
         let wrong = |e| LogError::io("write", &segment.path, e);
-        segment.file.write_all(&batch.lines).map_err(wrong)?;
+        segment.file.write_all(&batch.lines.bytes).map_err(wrong)?;
         segment.unsynced = true;
         if durability == Durability::Batch {
             segment.sync()?;
@@ -232,14 +233,9 @@ impl LogWriter {
             // The name of the new file must be as durable as the entries in it.
             folder.sync()?;
         }
-        segment.length += u64::try_from(batch.lines.len()).unwrap_or(u64::MAX);
-        state.tree.waiting.append(&mut batch.hashes);
-        (state.frontier, state.time, state.offset) = (batch.frontier, batch.time, batch.offset);
+        segment.length += u64::try_from(batch.lines.bytes.len()).unwrap_or(u64::MAX);
+        (state.tree.unhashed, state.time, state.offset) = (batch.lines, batch.time, batch.offset);
         (state.rules, state.recovery) = (batch.rules, None);
-        self.lines = batch.lines;
-        if self.lines.capacity() > KEPT_LINES {
-            self.lines = Vec::new();
-        }
         Ok(numbers)
     }
 
@@ -300,7 +296,7 @@ impl LogWriter {
     /// checkpoint.
     pub(super) fn is_checkpoint_due(&self) -> bool {
         let Some(state) = &self.state else { return false };
-        let new = state.frontier.size().saturating_sub(state.checkpointed);
+        let new = state.size().saturating_sub(state.checkpointed);
         let elapsed = self.last_checkpoint.elapsed();
         (new >= self.settings.every && elapsed >= self.settings.pause)
             || (new > 0 && elapsed >= self.settings.interval)
@@ -310,7 +306,8 @@ impl LogWriter {
     pub(super) fn checkpoint(&mut self) -> Result<(), LogError> {
         self.record_recovery()?;
         let Some(state) = &mut self.state else { return Ok(()) };
-        let size = state.frontier.size();
+        state.hash_entries();
+        let size = state.size();
         if size == state.checkpointed {
             self.last_checkpoint = Instant::now();
             return Ok(());
