@@ -26,6 +26,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -111,7 +112,7 @@ struct QueueState<W: Work> {
     waiting: VecDeque<Arc<QueuedTask<W>>>,
     /// The size of the tasks in `waiting`, in bytes.
     bytes: usize,
-    /// The batch that the worker is processing.
+    /// The tasks that the worker has taken and not answered yet.
     in_hand: Vec<Arc<QueuedTask<W>>>,
     /// Whether the worker sleeps until it is signalled.
     worker_sleeps: bool,
@@ -226,8 +227,14 @@ impl<W: Work> WorkQueue<W> {
 
     /// Passes `answer` to the caller that waits for `task`. If a task is answered twice, the caller
     /// gets the first answer.
-    pub(crate) fn answer(&self, task: &QueuedTask<W>, answer: W::Answer) {
-        task.answer(answer, |answer| self.work.answered(&task.task, answer));
+    fn answer(&self, task: &QueuedTask<W>, answer: W::Answer) {
+        if let Some(waker) = self.set_answer(task, answer) {
+            waker.wake();
+        }
+    }
+
+    fn set_answer(&self, task: &QueuedTask<W>, answer: W::Answer) -> Option<Waker> {
+        task.answer(answer, |answer| self.work.answered(&task.task, answer))
     }
 
     /// Refuses new tasks. Waits until the worker has executed the waiting tasks and has ended, but

@@ -265,12 +265,12 @@ impl LogWriting {
     fn run(mut self, worker: &mut QueueWorker<EntryWork>, mut writer: LogWriter) {
         loop {
             match worker.take(Some(CHECKPOINT_CHECK)) {
-                Taken::Batch(entries) => self.write(worker, &mut writer, &entries),
+                Taken::Batch(entries) => self.write(worker, &mut writer, entries),
                 // Under the policy `required`, a server refuses all requests while its log fails.
                 // So no entry arrives that could show that the log works again, and the thread
                 // tries a write itself.
                 Taken::Idle if self.last_retry.elapsed() >= RETRY_INTERVAL => {
-                    let work = worker.queue().work();
+                    let work = worker.work();
                     if work.trouble().is_some() {
                         work.set_trouble(writer.probe());
                     }
@@ -287,7 +287,7 @@ impl LogWriting {
             {
                 // If the error persists, the checkpoint before the next entry fails too, and that
                 // entry is then refused.
-                worker.queue().work().set_trouble(Err(error));
+                worker.work().set_trouble(Err(error));
             }
             self.counters.note_checkpoint(&writer);
         }
@@ -300,23 +300,21 @@ impl LogWriting {
         &self,
         worker: &QueueWorker<EntryWork>,
         writer: &mut LogWriter,
-        entries: &[Arc<QueuedTask<EntryWork>>],
+        entries: Vec<Arc<QueuedTask<EntryWork>>>,
     ) {
         let numbers = match self.counters.halted.get() {
             Some(why) => Err(why.clone()),
             None => writer.append(entries.iter().map(|entry| &entry.task.record)),
         };
         self.counters.size.store(writer.size(), Ordering::Relaxed);
-        for (index, entry) in entries.iter().enumerate() {
-            let answer = match &numbers {
-                Ok(numbers) => numbers.get(index).copied().ok_or(LogError::Closed),
-                Err(error) => Err(error.clone()),
-            };
-            worker.queue().answer(entry, answer);
+        let outcome = numbers.as_ref().map(drop).map_err(Clone::clone);
+        match numbers {
+            Ok(numbers) => worker.answer(entries, numbers.into_iter().map(Ok)),
+            Err(error) => worker.answer(entries, std::iter::repeat_with(|| Err(error.clone()))),
         }
         // Also a batch that was written too late ends the state of failure: its requests got an
         // error, but the log can be written again.
-        worker.queue().work().set_trouble(numbers.map(drop));
+        worker.work().set_trouble(outcome);
         writer.hash_entries();
     }
 

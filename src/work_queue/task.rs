@@ -34,23 +34,25 @@ impl<W: Work> QueuedTask<W> {
     pub(crate) fn is_open(&self) -> bool {
         matches!(*lock(&self.reply), Reply::Awaited(_) | Reply::Posted)
     }
-    /// Sets the answer and wakes the caller, unless the task has an answer or its caller has
-    /// dropped the future. Calls `report` before waking.
-    pub(super) fn answer(&self, answer: W::Answer, report: impl FnOnce(&W::Answer)) {
+    /// Sets the answer, after `report` has been called with it, unless the task has an answer or its
+    /// caller has dropped the future. Returns the waker of a caller that has to be woken.
+    #[must_use]
+    pub(super) fn answer(
+        &self,
+        answer: W::Answer,
+        report: impl FnOnce(&W::Answer),
+    ) -> Option<Waker> {
         let mut reply = lock(&self.reply);
         let awaited = match *reply {
             Reply::Awaited(_) => true,
             Reply::Posted => false,
-            Reply::Given(_) | Reply::Over => return,
+            Reply::Given(_) | Reply::Over => return None,
         };
         report(&answer);
         let given = if awaited { Reply::Given(answer) } else { Reply::Over };
-        let before = std::mem::replace(&mut *reply, given);
-        // The lock is released before waking, because the woken caller may put its next task at
-        // once.
-        drop(reply);
-        if let Reply::Awaited(Some(waker)) = before {
-            waker.wake();
+        match std::mem::replace(&mut *reply, given) {
+            Reply::Awaited(waker) => waker,
+            _ => None,
         }
     }
 }

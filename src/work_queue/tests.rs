@@ -85,9 +85,8 @@ fn double_all(worker: &mut QueueWorker<Doubling>) {
     loop {
         match worker.take(None) {
             Taken::Batch(batch) => {
-                for task in batch {
-                    worker.queue().answer(&task, Ok(task.task.0 * 2));
-                }
+                let doubled = numbers(&batch).into_iter().map(|number| Ok(number * 2));
+                worker.answer(batch, doubled);
             }
             Taken::Idle => {}
             Taken::Closed => return,
@@ -132,7 +131,7 @@ fn a_worker_that_hangs_makes_tasks_late() {
             let taken = worker.take(None);
             let _ = released.recv();
             if let Taken::Batch(batch) = taken {
-                batch.iter().for_each(|task| worker.queue().answer(task, Ok(0)));
+                worker.answer(batch, [Ok(0)]);
             }
             double_all(worker);
         })

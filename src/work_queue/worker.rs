@@ -1,11 +1,15 @@
 //! The worker's side of a queue: taking batches, and ending.
 
 use std::sync::{Arc, PoisonError};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::gather::{BatchPace, GatherWait};
 use super::task::QueuedTask;
 use super::{QueueLimits, QueueState, Work, WorkQueue, lock, wait_for};
+
+#[cfg(test)]
+mod tests;
 
 /// What the worker gets when it takes from the queue.
 pub(crate) enum Taken<W: Work> {
@@ -28,20 +32,37 @@ impl<W: Work> QueueWorker<W> {
         QueueWorker { queue: Arc::clone(queue), pace: BatchPace::new(queue.limits.gather) }
     }
 
-    /// Returns the queue, through which tasks are answered.
-    pub(crate) fn queue(&self) -> &WorkQueue<W> {
-        &self.queue
+    /// Returns the work for which the queue is used.
+    pub(crate) fn work(&self) -> &W {
+        &self.queue.work
+    }
+
+    /// Gives the tasks of a batch their answers, in the same order. A task for which `answers` has
+    /// none gets [`Work::closed`].
+    ///
+    /// The worker gives up the tasks before it wakes the callers. So the callers free them, in the
+    /// threads that made them. If the worker freed them, all this memory would have to be handed
+    /// back to other threads.
+    pub(crate) fn answer(
+        &self,
+        batch: Vec<Arc<QueuedTask<W>>>,
+        answers: impl IntoIterator<Item = W::Answer>,
+    ) {
+        let queue = &*self.queue;
+        let answers = answers.into_iter().chain(std::iter::repeat_with(|| queue.work.closed()));
+        let mut callers = WokenCallers(Vec::with_capacity(batch.len()));
+        for (task, answer) in batch.iter().zip(answers) {
+            callers.0.extend(queue.set_answer(task, answer));
+        }
+        let in_hand = std::mem::take(&mut lock(&queue.state).in_hand);
+        drop((in_hand, batch));
     }
 
     /// Returns the next batch, or [`Taken::Idle`] after `timeout`. Without a timeout, waits until
-    /// there is a batch. Taking a batch marks the previous one as executed.
+    /// there is a batch. The worker must have answered the previous batch.
     pub(crate) fn take(&mut self, timeout: Option<Duration>) -> Taken<W> {
         let queue = &*self.queue;
         let until = timeout.map(|timeout| Instant::now() + timeout);
-        // The previous batch is freed without the lock, so that no other thread has to wait for
-        // that.
-        let done = std::mem::take(&mut lock(&queue.state).in_hand);
-        drop(done);
         let mut state = lock(&queue.state);
         if let Some(GatherWait { wanted, pause, until }) = self.pace.gather(Instant::now()) {
             state.wanted = Some(wanted);
@@ -79,6 +100,15 @@ impl<W: Work> QueueWorker<W> {
                 None => queue.to_worker.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
         }
+    }
+}
+
+/// Callers that have their answers. They are woken when this value is dropped, even by a panic.
+struct WokenCallers(Vec<Waker>);
+
+impl Drop for WokenCallers {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(Waker::wake);
     }
 }
 

@@ -62,7 +62,7 @@ fn work(worker: &mut QueueWorker<StoreWork>, mut opener: FileOpener) {
                     return;
                 }
             }
-            Err(fault) => refuse(worker.queue(), &questions, &fault),
+            Err(fault) => refuse(worker, questions, &fault),
         }
     }
 }
@@ -78,30 +78,31 @@ fn serve(
     let mut statements = match Statements::new(&file.connection) {
         Ok(statements) => statements,
         Err(fault) => {
-            refuse(worker.queue(), &first, &fault);
+            refuse(worker, first, &fault);
             return Some(());
         }
     };
     let mut sweeping = SweepState { claims: 0, second: i64::MIN, behind: true };
     let mut questions = first;
     loop {
-        let queue = worker.queue();
+        let claims = questions.iter().filter(|question| is_claim(question)).count();
+        let now = latest(&questions);
         let done = batch(&mut statements, file, &questions);
         let broken = match done {
             Ok(answers) => {
-                queue.work().set_failed(None);
-                for (question, answer) in questions.iter().zip(answers) {
+                worker.work().set_failed(None);
+                for (question, answer) in questions.iter().zip(&answers) {
                     if let (StoreQuestion::Register { retention, .. }, Ok(_)) =
-                        (&question.task, &answer)
+                        (&question.task, answer)
                     {
                         opener.grant(*retention);
                     }
-                    queue.answer(question, answer);
                 }
+                worker.answer(questions, answers);
                 false
             }
             Err(fault) => {
-                refuse(queue, &questions, &fault);
+                refuse(worker, questions, &fault);
                 // If the rollback failed, the transaction is still open, and later statements would
                 // be part of it.
                 fault.reopen || !file.connection.is_autocommit()
@@ -111,8 +112,7 @@ fn serve(
             return Some(());
         }
         // Ended nonces are removed even after a failure, because a full store then has room again.
-        let claims = questions.iter().filter(|question| is_claim(question)).count();
-        if let Some(now) = latest(&questions)
+        if let Some(now) = now
             && claims > 0
             && !opener.read_only
             && sweeping.is_due(claims, now)
@@ -184,9 +184,9 @@ fn batch(
     Ok(answers)
 }
 
-fn refuse(queue: &StoreQueue, questions: &[Question], fault: &SqliteFault) {
-    queue.work().set_failed(Some(fault.clone()));
-    questions.iter().for_each(|question| queue.answer(question, Err(fault.error())));
+fn refuse(worker: &QueueWorker<StoreWork>, questions: Vec<Question>, fault: &SqliteFault) {
+    worker.work().set_failed(Some(fault.clone()));
+    worker.answer(questions, std::iter::repeat_with(|| Err(fault.error())));
 }
 
 /// Returns the time of a batch: the latest time of the calls that change the store. Calls that only
