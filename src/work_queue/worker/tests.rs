@@ -8,12 +8,14 @@ use std::task::{Context, Poll, Wake};
 use super::super::{QueueLimits, Waiting};
 use super::*;
 
+type Answer = Result<u32, &'static str>;
+
 /// Tasks are numbers; an answer is the number that was given. Reporting an answer of 13 panics.
 struct Numbers;
 
 impl Work for Numbers {
     type Task = u32;
-    type Answer = Result<u32, &'static str>;
+    type Answer = Answer;
 
     fn late(&self) -> Self::Answer {
         Err("late")
@@ -65,10 +67,7 @@ impl Wake for Caller {
     }
 }
 
-fn poll(
-    caller: &Arc<Caller>,
-    waiting: &mut Waiting<'_, Numbers>,
-) -> Poll<Result<u32, &'static str>> {
+fn poll(caller: &Arc<Caller>, waiting: &mut Waiting<'_, Numbers>) -> Poll<Answer> {
     Pin::new(waiting).poll(&mut Context::from_waker(&Arc::clone(caller).into()))
 }
 
@@ -76,7 +75,7 @@ fn poll(
 /// that the callers get, and for each caller how many held its task when it was woken.
 fn answers_of(
     answer: impl FnOnce(QueueWorker<Numbers>, Vec<Arc<QueuedTask<Numbers>>>),
-) -> (Vec<Poll<Result<u32, &'static str>>>, Vec<Option<usize>>) {
+) -> (Vec<Poll<Answer>>, Vec<Option<usize>>) {
     let (queue, mut worker) = queue();
     let mut waiting: Vec<_> = (0..3).map(|number| queue.put(number).unwrap()).collect();
     let callers: Vec<_> = (0..3).map(|_| Arc::new(Caller::default())).collect();
