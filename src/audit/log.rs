@@ -298,7 +298,7 @@ impl LogWriting {
     /// Writes a batch of entries, and gives each waiting task the number of its entry.
     fn write(
         &self,
-        worker: &QueueWorker<EntryWork>,
+        worker: &mut QueueWorker<EntryWork>,
         writer: &mut LogWriter,
         entries: Vec<Arc<QueuedTask<EntryWork>>>,
     ) {

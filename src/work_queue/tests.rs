@@ -354,7 +354,9 @@ fn gathering_ends_when_the_wanted_tasks_are_there() {
     let mut worker = worker(&queue);
     queue.post((1, 0)).unwrap();
     queue.post((2, 0)).unwrap();
-    assert_eq!(numbers(&batch(&mut worker)), [1, 2]);
+    let first = batch(&mut worker);
+    assert_eq!(numbers(&first), [1, 2]);
+    worker.answer(first, [Ok(2), Ok(4)]);
     thread::scope(|scope| {
         let (queue, worker) = (&queue, &mut worker);
         let taking = scope.spawn(move || numbers(&batch(worker)));
@@ -374,6 +376,7 @@ fn counting_the_callers_ends_when_no_further_task_arrives() {
     let mut worker = worker(&queue);
     for _ in 0..gather::PERIOD {
         worker.pace.begin(3, Instant::now());
+        worker.pace.executed(Instant::now());
     }
     (1..=3).for_each(|n| queue.post((n, 0)).unwrap());
     // Without that end, the worker would wait for three minutes for 64 tasks.

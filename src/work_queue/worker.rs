@@ -44,10 +44,11 @@ impl<W: Work> QueueWorker<W> {
     /// threads that made them. If the worker freed them, all this memory would have to be handed
     /// back to other threads.
     pub(crate) fn answer(
-        &self,
+        &mut self,
         batch: Vec<Arc<QueuedTask<W>>>,
         answers: impl IntoIterator<Item = W::Answer>,
     ) {
+        self.pace.executed(Instant::now());
         let queue = &*self.queue;
         let answers = answers.into_iter().chain(std::iter::repeat_with(|| queue.work.closed()));
         let mut callers = WokenCallers(Vec::with_capacity(batch.len()));
@@ -64,7 +65,7 @@ impl<W: Work> QueueWorker<W> {
         let queue = &*self.queue;
         let until = timeout.map(|timeout| Instant::now() + timeout);
         let mut state = lock(&queue.state);
-        if let Some(GatherWait { wanted, pause, until }) = self.pace.gather(Instant::now()) {
+        if let Some(GatherWait { wanted, pause, until }) = self.pace.gather() {
             state.wanted = Some(wanted);
             while state.waiting.len() < wanted && !state.closed {
                 let wait = until.saturating_duration_since(Instant::now());

@@ -184,7 +184,7 @@ fn batch(
     Ok(answers)
 }
 
-fn refuse(worker: &QueueWorker<StoreWork>, questions: Vec<Question>, fault: &SqliteFault) {
+fn refuse(worker: &mut QueueWorker<StoreWork>, questions: Vec<Question>, fault: &SqliteFault) {
     worker.work().set_failed(Some(fault.clone()));
     worker.answer(questions, std::iter::repeat_with(|| Err(fault.error())));
 }

@@ -92,14 +92,14 @@ fn answers_of(
 
 #[test]
 fn each_task_gets_its_answer_and_is_then_held_by_its_caller_only() {
-    let (answers, holders) = answers_of(|worker, taken| worker.answer(taken, (5..8).map(Ok)));
+    let (answers, holders) = answers_of(|mut worker, taken| worker.answer(taken, (5..8).map(Ok)));
     assert_eq!(answers, (5..8).map(|answer| Poll::Ready(Ok(answer))).collect::<Vec<_>>());
     assert_eq!(holders, [Some(1); 3]);
 }
 
 #[test]
 fn a_task_without_an_answer_is_answered_as_closed() {
-    let (answers, holders) = answers_of(|worker, taken| worker.answer(taken, [Ok(5)]));
+    let (answers, holders) = answers_of(|mut worker, taken| worker.answer(taken, [Ok(5)]));
     let closed = Poll::Ready(Err("closed"));
     assert_eq!(answers, [Poll::Ready(Ok(5)), closed, closed]);
     assert_eq!(holders, [Some(1); 3]);
@@ -107,7 +107,7 @@ fn a_task_without_an_answer_is_answered_as_closed() {
 
 #[test]
 fn a_panic_between_two_answers_leaves_no_caller_without_an_answer() {
-    let (answers, holders) = answers_of(|worker, taken| {
+    let (answers, holders) = answers_of(|mut worker, taken| {
         let answer = std::panic::AssertUnwindSafe(|| worker.answer(taken, [5, 13, 7].map(Ok)));
         assert!(std::panic::catch_unwind(answer).is_err());
         drop(worker);
