@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use super::entry::ClockStep;
 use super::fault::{LogError, MAX_LINE};
 use super::record::Record;
-use super::state::{EntryLines, LogState, RulesInForce};
+use super::state::{BatchLines, LogState, RulesInForce};
 use crate::clock::Timestamp;
 
 /// Maximum difference, in seconds, between the time of an entry and the time at which its request
@@ -22,13 +22,14 @@ pub(super) struct EntryBatch {
     pub(super) rules: RulesInForce,
     pub(super) first_time: Option<Timestamp>,
     stamp: (Timestamp, String),
-    pub(super) lines: EntryLines,
+    pub(super) lines: BatchLines,
 }
 
 impl EntryBatch {
-    /// Begins a batch after `state`, whose entries must be hashed. The memory of their lines is used
+    /// Begins a batch after `state`, whose entries are hashed first. The memory of their lines is used
     /// again.
     pub(super) fn new(state: &mut LogState) -> Self {
+        state.hash_entries();
         EntryBatch {
             next: state.size(),
             time: state.time,
@@ -76,7 +77,7 @@ impl EntryBatch {
     }
 
     fn push(&mut self, record: &Record, time: Timestamp) -> Result<u64, LogError> {
-        let EntryLines { bytes, ends } = &mut self.lines;
+        let BatchLines { bytes, ends } = &mut self.lines;
         let (n, start) = (self.next, bytes.len());
         if self.stamp.0 != time {
             self.stamp = (time, time.to_string());

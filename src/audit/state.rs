@@ -54,9 +54,9 @@ pub(super) struct HashFile {
     torn: bool,
     pub(super) waiting: Vec<u8>,
     /// The entries of the last batch, if they are not hashed yet. A request waits only until its
-    /// entry is on the disk, and the hash is needed only by the next checkpoint. So a batch is
-    /// hashed after its requests have their answers.
-    pub(super) unhashed: EntryLines,
+    /// entry counts as written, and the hash is needed only by the next checkpoint. So a batch is
+    /// hashed after its requests have stopped waiting.
+    pub(super) unhashed: BatchLines,
 }
 
 /// Maximum size of the hashes that wait to be written, in bytes.
@@ -65,15 +65,15 @@ pub(super) const WAITING_HASHES: usize = 256 * 1024;
 /// Maximum memory, in bytes, that is kept for the lines of the next batch.
 const KEPT_LINES: usize = 1024 * 1024;
 
-/// The lines of some entries, each with its line feed.
+/// The lines of the entries of a batch, each with its line feed.
 #[derive(Default)]
-pub(super) struct EntryLines {
+pub(super) struct BatchLines {
     pub(super) bytes: Vec<u8>,
     /// Where each line ends in `bytes`.
     pub(super) ends: Vec<usize>,
 }
 
-impl EntryLines {
+impl BatchLines {
     /// Removes all lines. Their memory is kept for the next ones, unless it is large.
     fn clear(&mut self) {
         if self.bytes.capacity() > KEPT_LINES {
@@ -198,7 +198,7 @@ impl HashFile {
     pub(super) fn new(file: File, path: PathBuf, size: u64) -> Result<Self, LogError> {
         let length = tree::stored(size).saturating_mul(HASH);
         let id = FileId::of(&file).map_err(|e| LogError::io("read", &path, e))?;
-        let (waiting, unhashed) = (Vec::new(), EntryLines::default());
+        let (waiting, unhashed) = (Vec::new(), BatchLines::default());
         Ok(HashFile { file, id, path, length, torn: false, waiting, unhashed })
     }
 
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn lines_are_returned_in_order_and_without_their_line_feeds() {
-        let mut lines = EntryLines::default();
+        let mut lines = BatchLines::default();
         assert_eq!(lines.iter().count(), 0);
         for line in ["{}", "", "{\"n\":2}", "\r"] {
             lines.bytes.extend_from_slice(line.as_bytes());
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn the_memory_of_lines_is_kept_unless_it_is_large() {
-        let mut lines = EntryLines::default();
+        let mut lines = BatchLines::default();
         for (size, kept) in [(1_000, true), (KEPT_LINES, true), (KEPT_LINES + 1, false)] {
             lines.bytes = vec![b'x'; size];
             lines.ends = vec![size];

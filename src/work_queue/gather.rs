@@ -13,12 +13,13 @@ mod tests;
 /// there are more callers.
 ///
 /// Either all callers share a batch, or the worker waits only for half of them: it then works for
-/// one half while the other half prepares its next tasks. That saves the time of a batch, or the
-/// time by which preparing takes longer than a batch, if this is shorter. But it needs a second
-/// batch, so the worker does it only if it saves [`HALVING_COST`] or more.
+/// one half while the other half prepares its next tasks. If half of the callers prepare in half of
+/// the time, that saves the time of a batch, or the time by which preparing takes longer than a
+/// batch, if this is shorter. But it needs a second batch, so the worker does it only if it saves
+/// [`HALVING_COST`] or more.
 ///
 /// From time to time the worker counts the callers: it waits until no further task arrives. For the
-/// next batch it waits for all of them, and measures both times. Counting delays all callers, so the
+/// next batch it waits for all of them, and measures how long preparing and a batch take. Counting delays all callers, so the
 /// worker counts after [`PERIOD`] batches, and less often while neither the number of callers
 /// changes nor whether they share a batch. It counts more often again with each batch that has fewer
 /// tasks than it waited for.
@@ -41,9 +42,9 @@ pub(super) const PERIOD: u32 = 128;
 /// The largest number of batches after which the worker counts its callers again.
 pub(super) const LONGEST_PERIOD: u32 = 32 * PERIOD;
 
-/// The time that two batches must save, each for half of the callers, where one would do. With two,
-/// the disk is written and threads are woken twice. As measured on two processors: where less time
-/// was saved, one batch was as fast, or faster.
+/// Minimum time that two batches, each for half of the callers, must save compared with one batch
+/// for all. With two, the disk is written and threads are woken twice. As measured on two
+/// processors: where less time was saved, one batch was as fast, or faster.
 const HALVING_COST: Duration = Duration::from_micros(1_500);
 
 /// The factor by which the worker waits longer where it waits for all callers.
@@ -96,9 +97,11 @@ impl BatchPace {
         self.executed = Some((now, now.saturating_duration_since(begun_at)));
     }
 
-    /// Returns how to wait for more tasks, or `None` if the worker should not wait.
-    pub(super) fn gather(&self) -> Option<GatherWait> {
-        let (how, begun_at, (_, execution)) = (self.how?, self.batch_begun_at?, self.executed?);
+    /// Returns how to wait for more tasks, or `None` if the worker should not wait. At the time `now`
+    /// the worker has woken the callers of the last batch and can take the next one.
+    pub(super) fn gather(&self, now: Instant) -> Option<GatherWait> {
+        let (how, begun_at) = (self.how?, self.batch_begun_at?);
+        let execution = now.saturating_duration_since(begun_at);
         if !self.alone.is_multiple_of(how.probe) {
             return None;
         }
@@ -119,7 +122,7 @@ impl BatchPace {
     /// Records that a batch of `tasks` begins at the time `now`.
     pub(super) fn begin(&mut self, tasks: usize, now: Instant) {
         let Some(how) = self.how else { return };
-        self.batch_begun_at = Some(now);
+        let begun_before = self.batch_begun_at.replace(now);
         self.alone = if tasks > 1 { 0 } else { self.alone.wrapping_add(1) };
         // The worker does not count beyond that, so more callers make no difference.
         let tasks = tasks.min(2 * how.most);
@@ -138,9 +141,12 @@ impl BatchPace {
                 self.callers -= self.callers.div_ceil(8);
             }
         }
-        // Before this batch, all callers prepared their tasks after the last batch was executed.
+        // Before this batch, all callers prepared their tasks after the last batch was executed. After
+        // a longer time, they paused, or the worker did something else.
         if self.turn == 1
-            && let Some((executed_at, execution)) = self.executed
+            && let (Some(begun_before), Some((executed_at, execution))) =
+                (begun_before, self.executed)
+            && now <= begun_before + COUNTING * how.time
         {
             let preparation = now.saturating_duration_since(executed_at);
             let saved = execution.min(preparation.saturating_sub(execution));

@@ -326,7 +326,8 @@ fn a_caller_that_is_woken_may_put_at_once() {
     let waker = Waker::from(Arc::new(PutsAgain(Arc::clone(&queue))));
     let mut context = Context::from_waker(&waker);
     assert!(Pin::new(&mut waiting).poll(&mut context).is_pending());
-    queue.answer(&batch(&mut worker)[0], Ok(2));
+    let taken = batch(&mut worker);
+    worker.answer(taken, [Ok(2)]);
     assert_eq!(numbers(&batch(&mut worker)), [7]);
     assert_eq!(Pin::new(&mut waiting).poll(&mut context), Poll::Ready(Ok(2)));
     // The completed future is polled again, which the contract of futures forbids. It must return

@@ -1,7 +1,9 @@
 //! The worker's side of a queue: taking batches, and ending.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::gather::{BatchPace, GatherWait};
@@ -40,9 +42,9 @@ impl<W: Work> QueueWorker<W> {
     /// Gives the tasks of a batch their answers, in the same order. A task for which `answers` has
     /// none gets [`Work::closed`].
     ///
-    /// The worker gives up the tasks before it wakes the callers. So the callers free them, in the
-    /// threads that made them. If the worker freed them, all this memory would have to be handed
-    /// back to other threads.
+    /// The worker drops its references to the tasks before it wakes the callers. So most tasks are
+    /// freed by the threads that made them. If the worker freed them, the allocator would have to
+    /// hand all this memory back to other threads.
     pub(crate) fn answer(
         &mut self,
         batch: Vec<Arc<QueuedTask<W>>>,
@@ -51,11 +53,12 @@ impl<W: Work> QueueWorker<W> {
         self.pace.executed(Instant::now());
         let queue = &*self.queue;
         let answers = answers.into_iter().chain(std::iter::repeat_with(|| queue.work.closed()));
-        let mut callers = WokenCallers(Vec::with_capacity(batch.len()));
+        let mut callers = CallersToWake(Vec::with_capacity(batch.len()));
         for (task, answer) in batch.iter().zip(answers) {
             callers.0.extend(queue.set_answer(task, answer));
         }
         let in_hand = std::mem::take(&mut lock(&queue.state).in_hand);
+        debug_assert_eq!(in_hand.len(), batch.len(), "a worker answers each batch as a whole");
         drop((in_hand, batch));
     }
 
@@ -65,7 +68,7 @@ impl<W: Work> QueueWorker<W> {
         let queue = &*self.queue;
         let until = timeout.map(|timeout| Instant::now() + timeout);
         let mut state = lock(&queue.state);
-        if let Some(GatherWait { wanted, pause, until }) = self.pace.gather() {
+        if let Some(GatherWait { wanted, pause, until }) = self.pace.gather(Instant::now()) {
             state.wanted = Some(wanted);
             while state.waiting.len() < wanted && !state.closed {
                 let wait = until.saturating_duration_since(Instant::now());
@@ -104,12 +107,23 @@ impl<W: Work> QueueWorker<W> {
     }
 }
 
-/// Callers that have their answers. They are woken when this value is dropped, even by a panic.
-struct WokenCallers(Vec<Waker>);
+/// Callers whose tasks have their answers. They are woken when this value is dropped, even by a
+/// panic, and even if the waker of another caller panics.
+struct CallersToWake(Vec<Waker>);
 
-impl Drop for WokenCallers {
+impl Drop for CallersToWake {
     fn drop(&mut self) {
-        self.0.drain(..).for_each(Waker::wake);
+        let mut panicked = None;
+        for waker in self.0.drain(..) {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                panicked.get_or_insert(panic);
+            }
+        }
+        if let Some(panic) = panicked
+            && !thread::panicking()
+        {
+            resume_unwind(panic);
+        }
     }
 }
 

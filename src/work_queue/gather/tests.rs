@@ -14,13 +14,13 @@ const HOW: Gather = Gather { time: Duration::from_secs(60), most: 32, probe: 4 }
 #[test]
 fn the_worker_gathers_only_where_tasks_come_together() {
     let (mut pace, now) = (BatchPace::new(Some(HOW)), Instant::now());
-    assert!(pace.gather().is_none(), "no batch was executed yet");
+    assert!(pace.gather(now).is_none(), "no batch was begun yet");
     // After batches of a single task, the worker waits for more only before every fourth batch, and
     // then for at least two tasks.
     let gathered: Vec<_> = (0..200)
         .map(|_| {
             execute(&mut pace, 1, now);
-            pace.gather().map(|wait| wait.wanted)
+            pace.gather(now).map(|wait| wait.wanted)
         })
         .collect();
     assert_eq!(gathered.iter().filter(|wanted| wanted.is_some()).count(), 50);
@@ -33,18 +33,27 @@ fn execute(pace: &mut BatchPace, tasks: usize, now: Instant) {
     pace.executed(now);
 }
 
-/// Executes batches until the worker counts its callers again. Each batch takes [`BATCH`], and all
+/// As [`period_of`], with batches that take [`BATCH`].
+fn period(pace: &mut BatchPace, callers: usize, preparation: Duration) -> Vec<usize> {
+    period_of(pace, callers, (BATCH, preparation))
+}
+
+/// Executes batches until the worker counts its callers again. Each batch takes `execution`, and all
 /// callers prepare their tasks in `preparation`. Returns the number of tasks that each batch waits
 /// for, of the `callers` that there are.
-fn period(pace: &mut BatchPace, callers: usize, preparation: Duration) -> Vec<usize> {
+fn period_of(
+    pace: &mut BatchPace,
+    callers: usize,
+    (execution, preparation): (Duration, Duration),
+) -> Vec<usize> {
     let mut now = Instant::now();
     let mut all = Vec::new();
     loop {
-        let wait = pace.gather().unwrap();
+        let wait = pace.gather(now).unwrap();
         all.push(wait.wanted);
         now += preparation;
         pace.begin(wait.wanted.min(callers), now);
-        now += BATCH;
+        now += execution;
         pace.executed(now);
         if pace.turn == 0 {
             return all;
@@ -70,6 +79,33 @@ fn the_worker_waits_for_half_of_the_callers_where_that_saves_enough_time() {
         let all = period(&mut pace, callers, preparation);
         assert_eq!(all[..2], [64, callers.min(64)], "{callers}");
         assert!(all[2..].iter().all(|each| *each == wanted), "{callers}: {all:?}");
+    }
+}
+
+#[test]
+fn short_batches_are_not_halved_however_long_callers_prepare() {
+    let mut pace = BatchPace::new(Some(HOW));
+    (0..PERIOD).for_each(|_| execute(&mut pace, 2, Instant::now()));
+    let preparation = Duration::from_millis(50);
+    for (execution, wanted) in [(1_400, 16), (1_600, 8), (1_400, 16)] {
+        let times = (Duration::from_micros(execution), preparation);
+        assert_eq!(period_of(&mut pace, 16, times).last(), Some(&wanted), "{execution}");
+    }
+}
+
+#[test]
+fn a_pause_of_the_callers_does_not_change_whether_they_share_a_batch() {
+    let mut now = Instant::now();
+    for (seconds, halved) in [(180, true), (181, false)] {
+        let mut pace = BatchPace::new(Some(HOW));
+        // The worker has counted 16 callers, and the next batch is the one for all of them.
+        (pace.callers, pace.turn) = (16, 1);
+        pace.batch_begun_at = Some(now);
+        now += BATCH;
+        pace.executed(now);
+        now += Duration::from_secs(seconds) - BATCH;
+        pace.begin(16, now);
+        assert_eq!(pace.halved, halved, "{seconds}");
     }
 }
 
@@ -147,12 +183,12 @@ fn the_worker_waits_for_fewer_tasks_once_callers_are_gone() {
     for _ in 0..=PERIOD {
         execute(&mut pace, 32, now);
     }
-    assert_eq!(pace.gather().unwrap().wanted, 32);
+    assert_eq!(pace.gather(now).unwrap().wanted, 32);
     // 8 of 32 callers may be late, so that the worker waits for them again.
     pace.begin(24, now);
-    assert_eq!(pace.gather().unwrap().wanted, 32);
+    assert_eq!(pace.gather(now).unwrap().wanted, 32);
     for _ in 0..16 {
         pace.begin(4, now);
     }
-    assert!(pace.gather().unwrap().wanted <= 8);
+    assert!(pace.gather(now).unwrap().wanted <= 8);
 }

@@ -28,7 +28,7 @@ impl Work for Numbers {
     fn answered(&self, _task: &u32, answer: &Self::Answer) {
         if *answer == Ok(13) {
             // A panic without a message in the output of the test.
-            std::panic::resume_unwind(Box::new("unlucky"));
+            resume_unwind(Box::new("unlucky"));
         }
     }
 }
@@ -54,9 +54,11 @@ fn batch(worker: &mut QueueWorker<Numbers>) -> Vec<Arc<QueuedTask<Numbers>>> {
     }
 }
 
-/// A caller. When it is woken, it records how many others hold its task.
+/// A caller. When it is woken, it records how many hold its task.
 #[derive(Default)]
 struct Caller {
+    /// Whether its waker then panics.
+    panics: bool,
     task: Mutex<Weak<QueuedTask<Numbers>>>,
     holders: Mutex<Option<usize>>,
 }
@@ -64,6 +66,9 @@ struct Caller {
 impl Wake for Caller {
     fn wake(self: Arc<Self>) {
         *lock(&self.holders) = Some(lock(&self.task).strong_count());
+        if self.panics {
+            resume_unwind(Box::new("a waker that panics"));
+        }
     }
 }
 
@@ -74,11 +79,12 @@ fn poll(caller: &Arc<Caller>, waiting: &mut Waiting<'_, Numbers>) -> Poll<Answer
 /// Puts three tasks, takes them as a batch, and passes the batch to `answer`. Returns the answers
 /// that the callers get, and for each caller how many held its task when it was woken.
 fn answers_of(
+    panics: [bool; 3],
     answer: impl FnOnce(QueueWorker<Numbers>, Vec<Arc<QueuedTask<Numbers>>>),
 ) -> (Vec<Poll<Answer>>, Vec<Option<usize>>) {
     let (queue, mut worker) = queue();
     let mut waiting: Vec<_> = (0..3).map(|number| queue.put(number).unwrap()).collect();
-    let callers: Vec<_> = (0..3).map(|_| Arc::new(Caller::default())).collect();
+    let callers = panics.map(|panics| Arc::new(Caller { panics, ..Caller::default() }));
     let pending = |(caller, waiting): (_, &mut Waiting<'_, Numbers>)| poll(caller, waiting);
     assert!(callers.iter().zip(&mut waiting).map(pending).all(|polled| polled.is_pending()));
     let taken = batch(&mut worker);
@@ -92,14 +98,16 @@ fn answers_of(
 
 #[test]
 fn each_task_gets_its_answer_and_is_then_held_by_its_caller_only() {
-    let (answers, holders) = answers_of(|mut worker, taken| worker.answer(taken, (5..8).map(Ok)));
+    let (answers, holders) =
+        answers_of([false; 3], |mut worker, taken| worker.answer(taken, (5..8).map(Ok)));
     assert_eq!(answers, (5..8).map(|answer| Poll::Ready(Ok(answer))).collect::<Vec<_>>());
     assert_eq!(holders, [Some(1); 3]);
 }
 
 #[test]
 fn a_task_without_an_answer_is_answered_as_closed() {
-    let (answers, holders) = answers_of(|mut worker, taken| worker.answer(taken, [Ok(5)]));
+    let (answers, holders) =
+        answers_of([false; 3], |mut worker, taken| worker.answer(taken, [Ok(5)]));
     let closed = Poll::Ready(Err("closed"));
     assert_eq!(answers, [Poll::Ready(Ok(5)), closed, closed]);
     assert_eq!(holders, [Some(1); 3]);
@@ -107,9 +115,9 @@ fn a_task_without_an_answer_is_answered_as_closed() {
 
 #[test]
 fn a_panic_between_two_answers_leaves_no_caller_without_an_answer() {
-    let (answers, holders) = answers_of(|mut worker, taken| {
-        let answer = std::panic::AssertUnwindSafe(|| worker.answer(taken, [5, 13, 7].map(Ok)));
-        assert!(std::panic::catch_unwind(answer).is_err());
+    let (answers, holders) = answers_of([false; 3], |mut worker, taken| {
+        let answer = AssertUnwindSafe(|| worker.answer(taken, [5, 13, 7].map(Ok)));
+        assert!(catch_unwind(answer).is_err());
         drop(worker);
     });
     let closed = Poll::Ready(Err("closed"));
@@ -119,9 +127,20 @@ fn a_panic_between_two_answers_leaves_no_caller_without_an_answer() {
 
 #[test]
 fn a_batch_that_is_not_answered_is_closed_with_the_worker() {
-    let (answers, _) = answers_of(|worker, taken| {
+    let (answers, _) = answers_of([false; 3], |worker, taken| {
         drop(taken);
         drop(worker);
     });
     assert_eq!(answers, [Poll::Ready(Err("closed")); 3]);
+}
+
+#[test]
+fn a_waker_that_panics_leaves_no_other_caller_asleep() {
+    let (answers, holders) = answers_of([true, false, false], |mut worker, taken| {
+        let answer = AssertUnwindSafe(|| worker.answer(taken, (5..8).map(Ok)));
+        assert!(catch_unwind(answer).is_err());
+        drop(worker);
+    });
+    assert_eq!(answers, (5..8).map(|answer| Poll::Ready(Ok(answer))).collect::<Vec<_>>());
+    assert_eq!(holders, [Some(1); 3]);
 }
