@@ -19,10 +19,10 @@ mod tests;
 /// [`HALVING_COST`] or more.
 ///
 /// From time to time the worker counts the callers: it waits until no further task arrives. For the
-/// next batch it waits for all of them, and measures how long preparing and a batch take. Counting delays all callers, so the
-/// worker counts after [`PERIOD`] batches, and less often while neither the number of callers
-/// changes nor whether they share a batch. It counts more often again with each batch that has fewer
-/// tasks than it waited for.
+/// next batch it waits for all of them, and measures how long preparing and a batch take. Counting
+/// delays all callers, so the worker counts after [`PERIOD`] batches, and less often while neither the
+/// number of callers changes nor whether they share a batch. It counts more often again with each
+/// batch that has fewer tasks than it waited for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gather {
     /// Maximum time, from the beginning of the last batch, for which the worker waits. For all
