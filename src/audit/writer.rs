@@ -199,13 +199,12 @@ impl LogWriter {
             Some(state) => state,
             none => none.insert(recover::open(folder, &self.key)?),
         };
-        state.hash_entries();
+        let mut batch = EntryBatch::new(state);
         if state.tree.waiting.len() >= WAITING_HASHES {
             // On the disk, too, there are never more hashes than entries.
             state.segment.as_mut().map_or(Ok(()), OpenSegment::sync)?;
             state.tree.write()?;
         }
-        let mut batch = EntryBatch::new(state);
         if let Some(recovery) = state.recovery {
             batch.add(&recovery.record(), now)?;
         }

@@ -34,6 +34,7 @@ impl<W: Work> QueuedTask<W> {
     pub(crate) fn is_open(&self) -> bool {
         matches!(*lock(&self.reply), Reply::Awaited(_) | Reply::Posted)
     }
+
     /// Sets the answer, after `report` has been called with it, unless the task has an answer or its
     /// caller has dropped the future. Returns the waker of a caller that has to be woken.
     #[must_use]
